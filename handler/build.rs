@@ -1,6 +1,6 @@
-//! Keeps the module small in memory. The WebAssembly linker reserves a stack of 1
-//! MiB by default, 16 of the module's 17 pages, and the host resets the memory of a
-//! module for every request.
+//! Links the module with a small stack. The WebAssembly linker reserves a stack of 1 MiB by
+//! default, which is 16 of the module's 17 pages of memory, and the host resets this memory for
+//! every request.
 
 /// Size of the module's stack in bytes. An action of the default handler needs well under 1 KiB in
 /// a release build. When the stack is used up, the module traps rather than overwrites its data.

@@ -1,5 +1,4 @@
-//! The default handler, which answers the requests unless the server is given another
-//! module.
+//! The default handler, which is embedded in the server and serves if no other module is given.
 //!
 //! To add a route, add a line to `ROUTES` and write its action below.
 
@@ -14,7 +13,7 @@ const ROUTES: Router = Router::new(&[get("/", index), get("/route", route)])
 
 export!(answer);
 
-/// Answers a request by the route table.
+/// Answers a request by calling the action of the matching route.
 pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }

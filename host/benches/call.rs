@@ -1,12 +1,12 @@
-//! Measures one call of the handler without HTTP: a clean instance, the request in,
-//! the response out. Also measures the host's work around a call, calls of the
-//! examples, and how the time grows with the module's memory, with what a call writes
-//! there, and with the number of routes.
+//! Measures one call of the handler without HTTP: a clean instance, copying the request in, and
+//! copying the response out. Also measures the host's work around a call, calls of the examples,
+//! and how the time of a call grows with the size of the module's memory, with how much of the
+//! memory the call writes, and with the number of routes.
 //!
 //! `cargo bench -p host-benches --bench call -- [TEXT]`
 //!
-//! Runs the measurements whose names contain TEXT, or all. If all measurements
-//! `memory/...` or all `routes/...` have run, a plot of them is drawn.
+//! Runs the measurements whose names contain TEXT, or all of them. Draws a plot if all measurements
+//! `memory/...` or all measurements `routes/...` have run.
 
 use std::cell::LazyCell;
 use std::fs;
@@ -28,7 +28,7 @@ use host_http::request_id::RequestId;
 use host_http::response::{Own, Places, check};
 use host_wasm::Effort;
 
-/// Fields of a canonical request: the client's `host`, and those that the host adds.
+/// Fields of a request as the handler gets it: the client's `host`, and those that the host adds.
 const FIELDS: &str = "host: localhost:4444\r\nx-request-id: 2b-3-9c07b2e41f3a55d0\r\n\
     x-forwarded-for: 127.0.0.1\r\nx-request-time: 1795334400000\r\n";
 
@@ -45,10 +45,11 @@ const BROWSER: [(&str, &str); 9] = [
     ("accept-language", "en-GB,en;q=0.9"),
 ];
 
-/// Example, what is requested, method and target, fields, status, and body to send.
+/// Request to an example: name of the example, description, method and target, fields, expected
+/// status, and body.
 type Example = (&'static str, &'static str, &'static str, &'static str, u16, &'static str);
 
-/// Requests to the examples. Signatures are made with the keys in their sources.
+/// Requests to the examples. Signatures are made with the keys in the sources of the examples.
 const EXAMPLES: [Example; 14] = [
     ("ab", "a visitor who was here before", "GET /", "cookie: variant=a\r\n", 200, ""),
     ("ab", "a new visitor", "GET /", "", 200, ""),
@@ -95,7 +96,7 @@ type Measured = Option<(f64, f64)>;
 struct Caller(Host);
 
 impl Caller {
-    /// Measures calls of a module with GET of each target in turn. Returns the median
+    /// Measures calls of a module with GET requests for the targets in turn. Returns the median
     /// time of a call in microseconds, or None if the command line excludes `name`.
     fn measure(
         &self,
@@ -108,7 +109,7 @@ impl Caller {
         self.measure_requests(criterion, name, module, requests, 200)
     }
 
-    /// Measures calls of a module with each request in turn, all of which have to be answered with
+    /// Measures calls of a module with the requests in turn. All responses must have the status
     /// `status`. Returns the median time of a call in microseconds, or None if the command line
     /// excludes `name`.
     fn measure_requests(
@@ -150,7 +151,7 @@ impl Caller {
     }
 }
 
-/// Measures the modules of `handler/examples/rust`, as far as they were built there by
+/// Measures those modules of `handler/examples/rust` that were built there by
 /// `cargo build --release --target wasm32-unknown-unknown`.
 fn examples(criterion: &mut Criterion) {
     let built = Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -172,7 +173,7 @@ fn request(target: &str) -> Vec<u8> {
 }
 
 /// Returns a module that answers without reading the request, so that only the host's share of a
-/// call is measured. Each call writes `written` bytes behind the first page.
+/// call is measured. Each call writes `written` bytes after the first page of memory.
 fn constant(pages: usize, written: usize) -> Vec<u8> {
     let text = format!(
         r#"(module (memory (export "memory") {pages})
@@ -245,7 +246,7 @@ fn around(criterion: &mut Criterion) {
     });
 }
 
-/// Measures the counting of a request, and the reading of the clocks that a request needs.
+/// Measures counting a request in the metrics, and reading the clocks that a request needs.
 fn counted(criterion: &mut Criterion) {
     let (requests, version) = (Requests::default(), ByKind::default());
     let call = Some(CallTimes { ran: Duration::from_micros(2), waited: Duration::ZERO });
@@ -260,8 +261,8 @@ fn counted(criterion: &mut Criterion) {
     criterion.bench_function("http/read one clock", |bencher| bencher.iter(Instant::now));
 }
 
-/// Measures how the time of a call grows with the size of the memory, and with how much
-/// of a large memory the call writes.
+/// Measures how the time of a call grows with the size of the memory, and with how much of a large
+/// memory the call writes to.
 fn memory(criterion: &mut Criterion) {
     let (caller, route) = (Caller(Host::new()), ["/route".to_owned()]);
     let mut measure = |what: &str, pages: usize, written: usize, size: usize| {

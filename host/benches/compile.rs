@@ -1,11 +1,11 @@
-//! Measures what modules that are hard to compile cost other requests.
+//! Measures how modules that are hard to compile slow down requests.
 //!
 //! `cargo bench -p host-benches --bench compile -- [bombs] [faults]`
 //!
-//! - `bombs`: swaps to each module of `tests/harness/bombs.rs` while a client sends
-//!   requests, in a memory cgroup of 512 MiB if one can be made
-//! - `faults`: checks that the server survives system calls that strace makes fail,
-//!   one kind at a time
+//! - `bombs`: swaps to each module of `tests/harness/bombs.rs` while a client sends requests, in a
+//!   memory cgroup of 512 MiB if one can be created
+//! - `faults`: checks that the server survives while strace makes system calls fail, one kind of
+//!   system call after the other
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use host_benches::parts::program::Program;
 use host_benches::parts::steady::{CALM, ask_steadily};
 use host_benches::parts::{high, run_chosen};
 
-/// Time for which a client sends requests, alone or beside a swap.
+/// Time for which a client sends requests, with or without a swap meanwhile.
 const TURN: Duration = Duration::from_secs(5);
 
 fn main() {
@@ -31,7 +31,8 @@ fn main() {
 struct Cgroup(PathBuf);
 
 impl Cgroup {
-    /// Makes a cgroup of version 1 or 2. Returns None where that is not permitted.
+    /// Creates a cgroup of version 1 or 2 with a limit on memory. Returns None if that is not
+    /// permitted.
     fn new(bytes: u64) -> Option<Cgroup> {
         let name = format!("host-bench-{}", std::process::id());
         for (parent, file) in
@@ -99,8 +100,8 @@ fn all_bombs() {
     }
 }
 
-/// System calls that are made to fail. The second part is the error, the first call that fails, and
-/// the step to the next failure, in the syntax of strace.
+/// System calls that strace makes fail. The second text names the error, the first call that fails,
+/// and the step to the next failing call, in the syntax of strace.
 const FAULTS: [(&str, &str); 12] = [
     ("clone3", "error=EAGAIN:when=1+2"),
     ("clone", "error=EAGAIN:when=1+2"),
@@ -116,7 +117,7 @@ const FAULTS: [(&str, &str); 12] = [
     ("accept4", "error=EMFILE:when=1+2"),
 ];
 
-/// Checks that the server survives each fault, answers, and swaps afterwards.
+/// Checks that the server survives each of [`FAULTS`], and afterwards swaps and answers.
 fn faults() {
     for (call, fault) in FAULTS {
         let deployment = Deployment::new();

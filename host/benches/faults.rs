@@ -1,17 +1,17 @@
-//! Measures what misbehaving requests cost other requests.
+//! Measures how misbehaving requests affect other requests.
 //!
 //! `cargo bench -p host-benches --bench faults -- [loops] [starved] [overload] [soak] [IP:PORT]`
 //!
-//! - `loops`: latency of a healthy route, in turn alone and beside eight requests at a
-//!   time that loop for ever. Also measures the server at IP:PORT, if that is given; it
-//!   has to answer /fine with 200, and never answer /l
-//! - `starved`: refusals and latency of a quick route, alone and beside a hundred
-//!   clients that request a route that never ends, a route that takes 30 ms, or ever
-//!   new targets that never end
-//! - `overload`: latency of the admitted requests, with as many clients as there are
-//!   instances, and with ten times as many
-//! - `soak`: 65 s of healthy requests mixed with ones that trap, loop, or grow and fill
-//!   memory; memory and descriptors of the server after 5 s and at the end
+//! - `loops`: latency of a healthy route, alternately alone and beside eight concurrent requests
+//!   that loop forever. Also measures the server at IP:PORT, if that is given; it must answer /fine
+//!   with 200, and never answer /l
+//! - `starved`: failed requests and latency of a fast route, alone and beside a hundred clients
+//!   that request a route that never ends, a route that takes 30 ms, or an endless route with a new
+//!   target each time
+//! - `overload`: latency of the admitted requests, with as many clients as there are instances, and
+//!   with ten times as many
+//! - `soak`: 65 s of healthy requests mixed with ones that trap, loop, or grow and fill memory;
+//!   memory and file descriptors of the server after 5 s and at the end
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
@@ -37,8 +37,8 @@ fn loops() {
     });
 }
 
-/// Measures a healthy route beside clients that repeat a request for `target`. A `%` in the target
-/// stands for a number that is new each time.
+/// Measures a healthy route while other clients repeatedly request `target`. A `%` in the target is
+/// replaced with a new number for each request.
 fn beside(address: SocketAddr, clients: usize, target: &str, time: Duration) -> Seen {
     let (done, count) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
@@ -89,7 +89,7 @@ fn starved() {
     }
 }
 
-/// Default of `--instances` of the host.
+/// Default of the host's flag `--instances`.
 const INSTANCES: usize = 64;
 
 fn overload() {
@@ -100,8 +100,8 @@ fn overload() {
     });
 }
 
-/// Runs clients for four seconds. Each client repeats its request at once, or after 100 ms if the
-/// request was refused, which counts as failed.
+/// Runs clients for four seconds. Each client sends its next request at once, or after 100 ms if
+/// the previous one was refused. Refused requests count as failed.
 fn busy(address: SocketAddr, clients: usize) -> Seen {
     let start = Instant::now();
     let client = || {

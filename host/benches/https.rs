@@ -1,12 +1,14 @@
-//! Measures the host over TLS, and in turn nginx with the same certificate and a bare server on
-//! the libraries of the host, rustls and h2, which tells how much of the cost is theirs. h2load
-//! and openssl make the load. The results are medians of several rounds.
+//! Measures the processor time of the host over TLS, compared with nginx and with a minimal server
+//! on the host's libraries, rustls and h2, which shows how much of the cost comes from the
+//! libraries. All servers have the same certificate. h2load and openssl generate the load. The
+//! results are medians of several rounds.
 //!
 //! `cargo bench -p host-benches --bench https -- [keep-alive] [streams] [handshakes]`
 //!
-//! - `keep-alive`: GET /route over HTTP/1.1 on 16 connections that are kept
+//! - `keep-alive`: GET /route over HTTP/1.1 on 16 connections that stay open
 //! - `streams`: GET /route over HTTP/2 on 16 connections, with 1, 10 and 100 streams each
-//! - `handshakes`: a connection for each request, full and resumed, TLS 1.3 and 1.2
+//! - `handshakes`: a new connection for each request, with full and with resumed handshakes, over
+//!   TLS 1.3 and over TLS 1.2
 
 use std::fs;
 use std::net::SocketAddr;
@@ -23,18 +25,18 @@ use rcgen::{CertificateParams, KeyPair};
 
 const ROUNDS: usize = 5;
 
-/// Requests of a round.
+/// Number of requests in a round of `keep-alive` or `streams`.
 const REQUESTS: usize = 60_000;
 
-/// Seconds of a round of handshakes.
+/// Duration of a round of `handshakes`, in seconds.
 const SECONDS: usize = 2;
 
 const CONNECTIONS: usize = 16;
 
 const NAMES: [&str; 3] = ["keep-alive", "streams", "handshakes"];
 
-/// A server that runs, and its costs in each round: user and system time of a request in
-/// microseconds.
+/// A running server. For each round, `rounds` contains the user time and the system time that a
+/// request took, in microseconds.
 struct Peer {
     name: &'static str,
     address: SocketAddr,
@@ -71,7 +73,7 @@ fn main() {
     }
 }
 
-/// Starts the servers, with one certificate.
+/// Starts the servers that are installed, all with the same certificate.
 fn start(folder: &Folder) -> Vec<Peer> {
     let key = KeyPair::generate().unwrap();
     let cert = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
@@ -112,8 +114,9 @@ fn start(folder: &Folder) -> Vec<Peer> {
     peers
 }
 
-/// Measures the servers in turn, in each round from another end, and prints the medians with the
-/// ratios to nginx, or to the last that is installed.
+/// Measures the servers one after the other, and reverses their order each round. Prints the
+/// medians, and the ratios to nginx, or to the last server that is installed. `drive` loads a
+/// server and returns the number of requests.
 fn measure(what: &str, peers: &mut [Peer], drive: impl Fn(SocketAddr) -> f64) {
     for round in 0..ROUNDS {
         let mut order: Vec<_> = peers.iter_mut().collect();
@@ -159,7 +162,7 @@ fn load(address: SocketAddr, arguments: &[&str]) -> f64 {
     REQUESTS as f64
 }
 
-/// Makes connections with openssl, each with one request. Returns their number.
+/// Makes connections with openssl, with one request on each. Returns the number of connections.
 fn shake_hands(address: SocketAddr, version: &str, kind: &str) -> f64 {
     let since = Instant::now();
     let mut command = Command::new("openssl");

@@ -1,18 +1,18 @@
-//! Measures the host under load, and other servers in turn: a native server of hyper
-//! with the same handler, nginx, node and `wasmtime serve`, as far as they are
-//! installed. wrk makes the load. The results are medians of several rounds.
+//! Measures the host under load, compared with other servers if they are installed: a native server
+//! on hyper with the same routes, nginx, node and `wasmtime serve`. wrk generates the load. The
+//! results are medians of several rounds.
 //!
 //! `cargo bench -p host-benches --bench load -- [keep-alive] [new-connections]
 //! [pipelined] [small-body] [large-body] [connections] [syscalls]`
 //!
-//! - `keep-alive`: GET /route on 64 connections that are kept
+//! - `keep-alive`: GET /route on 64 connections that stay open
 //! - `new-connections`: GET /route by 64 clients, on a new connection for each request
 //! - `pipelined`: GET /route on 64 connections, with 16 requests in one write
 //! - `small-body`: POST /echo with 1 KiB; `large-body`: with 64 KiB and with 1 MiB
 //! - `connections`: GET /route on 1, 64 and 1,000 connections
-//! - `syscalls`: system calls for each request, where strace is installed
+//! - `syscalls`: number of system calls for each request, if strace is installed
 //!
-//! Plots are drawn of `keep-alive` and `connections`.
+//! Draws plots of `keep-alive` and `connections`.
 
 use std::collections::BTreeMap;
 
@@ -29,7 +29,7 @@ use host_benches::parts::{is_chosen, median, native, strace};
 const ROUNDS: usize = 5;
 const SECONDS: usize = 2;
 
-/// Peers to which the printed ratios refer.
+/// Names of the peers that the printed ratios compare with.
 const REFERENCES: [&str; 2] = [NATIVE.name, NGINX.name];
 
 const CPU: Axis = Axis { what: "microseconds of CPU per request", scale: Scale::Linear, label: plain };
@@ -63,7 +63,7 @@ const SCENARIOS: [Scenario; 9] = [
 const CONNECTIONS: &str = "connections";
 const SYSCALLS: &str = "syscalls";
 
-/// Figure that is measured in each round, and its format.
+/// Quantity that is measured in each round, and its format.
 struct Metric {
     what: &'static str,
     write: fn(f64) -> String,
@@ -87,7 +87,7 @@ fn time(us: f64) -> String {
     if us < 1e3 { format!("{us:.0} us") } else { format!("{:.2} ms", us / 1e3) }
 }
 
-/// Medians of the figures of one peer, in the order of `METRICS`.
+/// Medians of the metrics of one peer, in the order of [`METRICS`].
 struct Measured {
     name: &'static str,
     medians: [f64; METRICS.len()],
@@ -124,7 +124,7 @@ fn main() {
     }
 }
 
-/// Measures all peers of a scenario in turn.
+/// Measures all peers of a scenario, one after the other in each round.
 fn measure(scenario: &Scenario) -> Vec<Measured> {
     let folder = Folder::new();
     let started = scenario.peers.iter().filter_map(|peer| Some((peer.name, peer.start(&folder, PAUSE)?)));
@@ -197,8 +197,8 @@ fn draw_growth(growth: BTreeMap<&'static str, Vec<(f64, f64)>>) {
     Plot { file: "growth-connections", title, command: COMMAND }.lines(&x, &CPU, &series);
 }
 
-/// Counts system calls. strace slows a server, which then finds more work at a
-/// time, so the numbers are good only to compare servers with each other.
+/// Counts system calls. strace slows a server down, which then handles more work with each system
+/// call. So the numbers serve only to compare servers with each other.
 fn count_system_calls() {
     println!("\nsystem calls for each request, GET /route, 64 connections, under strace:");
     let folder = Folder::new();

@@ -1,16 +1,15 @@
-//! Measures the time in which the host starts, and its memory with and without idle
-//! connections. Compares it with nginx and with a native server of hyper.
+//! Measures the start-up time of the host, and its memory with and without idle connections,
+//! compared with nginx and with a native server on hyper.
 //!
 //! `cargo bench -p host-benches --bench memory -- [start] [connections] [burst]`
 //!
-//! - `start`: from the start of the process to the first answer, for which a client
-//!   tries every 200 us
-//! - `connections`: resident memory without connections, and 1 s and 3 s after 1,000,
-//!   5,000 and 10,000 connections were opened and made one request each
-//! - `burst`: resident memory before and after 5 s in which 64 clients echo 1 MiB, where
-//!   wrk is installed
+//! - `start`: time from the start of the process to the first response; a client tries every 200 us
+//! - `connections`: resident memory without connections, and 1 s and 3 s after 1,000, 5,000 and
+//!   10,000 connections were opened and made one request each
+//! - `burst`: resident memory before and after 5 s in which 64 clients send bodies of 1 MiB that
+//!   are echoed, if wrk is installed
 //!
-//! A plot is drawn of `connections`.
+//! Draws a plot of `connections`.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -27,8 +26,8 @@ use host_benches::parts::{milliseconds, native, percentile, run_chosen};
 
 const STARTS: usize = 11;
 
-/// Pause between two attempts to get the first answer. Without it, the attempts would
-/// occupy a core.
+/// Pause between two attempts to get the first response. Without a pause, the attempts would occupy
+/// a core.
 const PAUSE: Duration = Duration::from_micros(200);
 
 const CONNECTIONS: [usize; 3] = [1_000, 5_000, 10_000];
@@ -48,7 +47,7 @@ fn start() {
     }
 }
 
-/// Returns the time until the first answer in milliseconds, or None where the peer is
+/// Starts a peer. Returns the time until its first response in milliseconds, or None if the peer is
 /// not installed.
 fn time_to_start(peer: &Peer) -> Option<f64> {
     let (folder, since) = (Folder::new(), Instant::now());
@@ -73,8 +72,8 @@ fn connections() {
     Plot { file: "memory-connections", title, command }.lines(&x, &y, &growth);
 }
 
-/// Starts a server and opens idle connections. Returns their number, and the KiB
-/// that each has added after 3 s, or None where the peer is not installed.
+/// Starts a server and opens idle connections. Returns the number of connections, and the KiB of
+/// memory that each has added after 3 s, or None if the server is not installed.
 fn beside_idle(peer: &Peer, count: usize) -> Option<(f64, f64)> {
     let folder = Folder::new();
     let running = peer.start(&folder, peers::PAUSE)?;

@@ -1,12 +1,12 @@
-//! Checks that clients of proxies notice no swap: 100,000 requests through each
-//! proxy, while the handler is swapped ten times a second. Every answer is checked,
-//! and none may be missing.
+//! Checks that clients behind a proxy do not notice swaps: sends 100,000 requests through each
+//! proxy, while the handler is swapped ten times a second. Every response is checked, and none may
+//! be missing.
 //!
 //! `cargo bench -p host-benches --bench proxies -- [nginx] [haproxy] [workers]`
 //!
-//! - `nginx`: one worker process of nginx, which keeps its connections to the host
+//! - `nginx`: one worker process of nginx, which keeps its connections to the host open
 //! - `haproxy`: HAProxy, which uses each connection to the host for requests of any client
-//! - `workers`: four worker processes of nginx, over three hosts in turn
+//! - `workers`: four worker processes of nginx, which use three hosts in turn
 //!
 //! The proxies are configured not to retry requests, because that would hide failures.
 //!
@@ -29,16 +29,16 @@ use host_benches::parts::program::{Program, free_address};
 use host_benches::parts::replaced::Replaced;
 use host_benches::parts::{nginx, run_chosen};
 
-/// Requests through each proxy.
+/// Number of requests through each proxy.
 const REQUESTS: u64 = 100_000;
 
-/// Client threads, each with a connection that it keeps.
+/// Number of client threads. Each keeps one connection open.
 const CLIENTS: u64 = 4;
 
 const SWAP_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Longest request body, in bytes: several reads, but no more than the proxies
-/// buffer in memory.
+/// Upper limit on the length of a request body, in bytes. Bodies up to this limit need several
+/// reads, but fit into the memory buffers of the proxies.
 const BODY_MAX: usize = 40_000;
 
 fn main() {
@@ -122,7 +122,7 @@ fn haproxy() {
     swap_behind("HAProxy", command, address, hosts, &errors);
 }
 
-/// Oldest and newest version that a host may serve at the moment.
+/// Oldest and newest version that the hosts may serve at the moment.
 struct Versions {
     oldest: AtomicU64,
     newest: AtomicU64,
@@ -170,8 +170,8 @@ fn swap(versions: &Versions, hosts: &mut [Replaced]) {
     versions.oldest.fetch_add(1, SeqCst);
 }
 
-/// Connects to a proxy. Unlike the host, a proxy need not write field names in lower
-/// case.
+/// Connects to a proxy. Accepts field names in upper case, which a proxy may write, unlike the
+/// host.
 fn connect(proxy: SocketAddr) -> Client {
     let mut client = Client::connect(proxy);
     client.lower_case = false;
@@ -187,7 +187,7 @@ fn ask_all(proxy: SocketAddr, versions: &Versions, seed: u64) {
     }
 }
 
-/// Makes one request, and checks everything about its answer.
+/// Makes one request, and checks everything about its response.
 fn exchange(versions: &Versions, client: &mut Client, target: &str, random: &mut Random) {
     let (method, body, chunked) = match random.below(10) {
         0 => ("HEAD", Vec::new(), false),

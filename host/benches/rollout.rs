@@ -1,16 +1,17 @@
-//! Measures rollouts: what finds a bad version, when, what clients get until then, how often a
-//! good version is taken for a bad one, and what a shadow costs. wrk makes the load.
+//! Measures rollouts: how and when they detect a bad version, how many failures clients get until
+//! then, how often they reject a good version, and what a shadow costs. wrk generates the load.
 //!
 //! `cargo bench -p host-benches --bench rollout -- [gate] [canary] [alarms] [shadow]`
 //!
-//! - `gate`: whether the journal finds a version that fails 2 % of the requests of a class that
-//!   is a tenth of the traffic
-//! - `canary`: time until a rollout to a tenth of the users rejects this version, and failures
-//!   that clients got
-//! - `alarms`: rollouts of equally good versions that are rejected
+//! - `gate`: whether a replay of the journal detects a version that fails 2 % of the requests of a
+//!   class that is a tenth of the traffic
+//! - `canary`: time until a rollout to a tenth of the users rejects this version, and number of
+//!   failures that clients got
+//! - `alarms`: how many rollouts of equally good versions are rejected
 //! - `shadow`: latency, rate and CPU time without and with a shadow of a tenth of the requests
 //!
-//! The variable HOST names another program than the one of the profile of the bench.
+//! The environment variable HOST names the server program to measure, instead of the one that Cargo
+//! built with the bench.
 
 use std::collections::BTreeMap;
 use std::env;
@@ -28,13 +29,13 @@ use host_benches::parts::program::Program;
 use host_benches::parts::{milliseconds, percentile, run_chosen, wrk};
 use serde_json::Value;
 
-/// Number of tries with each set of conditions.
+/// Number of tries for each set of conditions.
 const TRIES: usize = 10;
 
 /// Time for which the journal collects requests before a swap.
 const COLLECTED: Duration = Duration::from_secs(3);
 
-/// Maximum wait for the end of a rollout or of a watch.
+/// Maximum wait for the end of a rollout, or for the watch after a swap to undo it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Interval at which the state of the server is polled.
@@ -45,20 +46,21 @@ const CONNECTIONS: usize = 8;
 /// Maximum duration of a load in seconds. A load ends earlier when it is dropped.
 const LONG: usize = 600;
 
-/// Numbers of rollouts: of equally good versions, and of versions that each fail other requests
-/// than the version before.
+/// Number of rollouts of equally good versions.
 const GOOD: usize = 200;
+/// Number of rollouts of versions that each fail different requests than the version before.
 const OTHER: usize = 20;
 
-/// Number of rounds without and with a shadow, and seconds of each.
+/// Number of rounds, each without and then with a shadow.
 const ROUNDS: usize = 9;
+/// Duration of the load in a round, without and with a shadow, in seconds.
 const SECONDS: usize = 2;
 
-/// Code of a version that does nothing before it answers.
+/// WebAssembly code that does nothing, for [`module`].
 const NOTHING: &str = "";
 
-/// Code of a version that traps for one of 50 paths below `/items`: those whose number ends in 00
-/// or 50.
+/// WebAssembly code that traps for one of 50 paths below `/items`: those whose number ends in 00 or
+/// 50.
 const FAILS_ITEMS: &str = "(if (i32.and
      (i32.eq (i32.load8_u offset=5 (local.get 0)) (i32.const 0x69)) ;; the i of `GET /items`
      (i32.or (i32.eq (i32.load16_u offset=15 (local.get 0)) (i32.const 0x3030))
@@ -71,8 +73,8 @@ fn main() {
     }
 }
 
-/// Returns a module that runs the code `does` before it answers. Modules with different comments
-/// are different versions.
+/// Returns a module that runs the code `does` and then answers with 200. The comment becomes part
+/// of the module, so modules with different comments are different versions.
 fn module(comment: &str, does: &str) -> Vec<u8> {
     let text = format!(
         "(module (import \"host\" \"random\" (func $random (result i64)))
@@ -85,8 +87,9 @@ fn module(comment: &str, does: &str) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-/// Returns a script of requests of many users: a tenth of them for paths below `/items`, and the
-/// others for `pages` pages. Each connection waits for `pause_ms` before each request.
+/// Returns a script that makes wrk send requests of many users: a tenth of them for paths below
+/// `/items`, and the others for `pages` pages. Each connection waits for `pause_ms` before each
+/// request.
 fn traffic(pages: usize, pause_ms: usize) -> String {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().subsec_nanos();
     format!(
@@ -127,8 +130,8 @@ impl Site {
         wrk::start(&self.folder, self.server.addresses[0], &script, CONNECTIONS, LONG)
     }
 
-    /// Sends a request to the API, and returns the body of the reply. A command would do the same,
-    /// but start a process, which disturbs the server more.
+    /// Sends a request to the host's API, and returns the JSON body of the reply. Does not use the
+    /// host's command line, because starting a process would disturb the server more.
     fn ask(&self, method: &str, target: &str, body: &[u8]) -> Value {
         let mut stream = UnixStream::connect(self.folder.file("control")).expect("a control socket");
         let length = body.len();
@@ -147,7 +150,7 @@ impl Site {
         self.ask("GET", target, b"")
     }
 
-    /// Begins a rollout of a module, with a plan in the form of the query of `/v1/rollout`.
+    /// Begins a rollout of a module. `plan` is a part of the query of `POST /v1/rollout`.
     fn roll_out(&self, plan: &str, module: &[u8]) {
         let reply = self.ask("POST", &format!("/v1/rollout?name=next.wasm&{plan}"), module);
         assert!(reply["outcome"] == "rolling_out", "{reply}");
@@ -166,7 +169,7 @@ impl Site {
         }
     }
 
-    /// Returns how many responses to clients were faults because the handler trapped.
+    /// Returns how many requests of clients failed because the handler trapped.
     fn traps(&self) -> u64 {
         number(&self.get("/v1/faults")["counts"]["trap"])
     }
@@ -253,7 +256,8 @@ fn canary() {
     }
 }
 
-/// Returns the kind of the cause of a rejection.
+/// Returns the kind of evidence because of which a rollout was rejected: `share`, `failures` or
+/// `times`; otherwise the state of the rollout, and the cause.
 fn cause(status: &Value) -> String {
     let cause = text(&status["cause"]);
     let kinds =
@@ -262,8 +266,9 @@ fn cause(status: &Value) -> String {
     kind.map_or_else(|| format!("{} {cause}", text(&status["state"])), |(_, kind)| (*kind).to_owned())
 }
 
-/// Returns code that works for about 100 us, which another process may interrupt, and traps for one
-/// of 16 requests: those whose four random bits are `bits`.
+/// Returns WebAssembly code that computes for about 100 us, so that a call may miss its deadline if
+/// another process interrupts it. Traps for one of 16 requests: those whose four random bits are
+/// `bits`.
 fn noisy(bits: usize) -> String {
     format!(
         "(local.set $left (i32.const 200000))
@@ -284,7 +289,8 @@ fn alarms() {
     rejected("that fail 6 % of the requests, each other ones", OTHER, "", |number| noisy(number % 2));
 }
 
-/// Rolls out versions one after the other, and prints how many were rejected.
+/// Rolls out `count` versions, one after the other, and prints how many were rejected. `does`
+/// returns the code of the version with a given number.
 fn rejected(what: &str, count: usize, lines: &str, does: fn(usize) -> String) {
     let lines = format!("gate = 'off'\nwatch-after = '0s'\nno-probe = true\n{lines}");
     let site = Site::start(&module("first", &does(0)), &lines);
@@ -319,7 +325,8 @@ fn rejected(what: &str, count: usize, lines: &str, does: fn(usize) -> String) {
     );
 }
 
-/// Returns the default handler as a different version: with a custom section of one byte.
+/// Returns the default handler with an additional custom section, which makes it a different
+/// version.
 fn other_default() -> Vec<u8> {
     [EMBEDDED, &[0, 2, 1, b'x']].concat()
 }

@@ -9,8 +9,8 @@ use humantime::{Rfc3339Timestamp, format_rfc3339_micros, format_rfc3339_seconds}
 /// The last second of the year 9999, counted from 1970.
 const LAST: Duration = Duration::from_secs(253_402_300_799);
 
-/// Longest time for which a thread does not read the system clock again, which may be set
-/// meanwhile.
+/// Maximum age of a thread's last reading of the system clock. An older one is not used, because
+/// the clock may have been set in the meantime.
 const LOOK: Duration = Duration::from_millis(10);
 
 thread_local! {
@@ -18,9 +18,9 @@ thread_local! {
     static LOOKED: Cell<Option<(Instant, SystemTime)>> = const { Cell::new(None) };
 }
 
-/// Returns the monotonic time and the system time. Reading a clock takes time in each request, so
-/// the system time is computed from the last reading of the system clock if that is less than 10 ms
-/// old.
+/// Returns the monotonic time and the system time. To save time in each request, reads the system
+/// clock only if the last reading of this thread is at least 10 ms old, and otherwise computes the
+/// time from it.
 pub fn both() -> (Instant, SystemTime) {
     let now = Instant::now();
     if let Some((then, time)) = LOOKED.get() {

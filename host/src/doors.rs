@@ -24,14 +24,14 @@ pub struct Doors {
     doors: Vec<Door>,
     /// Bound control socket, which is removed on drop.
     pub bound: Option<Bound>,
-    /// Path of the control socket; `none` if there is none.
+    /// Path of the control socket; the text `none` if there is none.
     pub control: String,
     /// URLs of the API at the address of `--admin`; empty without the flag.
     pub admin: Vec<String>,
 }
 
-/// Binds the control socket and the address of `--admin`. Also returns the sockets and the lock
-/// that an upgrade hands over to the new process.
+/// Binds the control socket and the address of `--admin`. Also returns what an upgrade hands over
+/// to the new process: these sockets, those of `listeners`, and the lock of the control socket.
 ///
 /// # Errors
 ///
@@ -63,7 +63,7 @@ pub fn bind(args: &Serve, listeners: &[Listener]) -> anyhow::Result<(Doors, Held
 }
 
 impl Doors {
-    /// Starts to serve the API.
+    /// Starts to serve the API. Does nothing if no socket is bound.
     ///
     /// # Errors
     ///
@@ -77,8 +77,8 @@ impl Doors {
     }
 }
 
-/// Binds the control socket; [`None`] with `--no-control`, or if the default socket cannot be
-/// bound.
+/// Binds the control socket. Returns [`None`] with `--no-control`, or if the default socket cannot
+/// be bound and `--control-group` is not given.
 fn bind_control(args: &Serve, listeners: &[Listener]) -> anyhow::Result<Option<(UnixListener, Bound)>> {
     let group = args.swap.control_group.as_ref();
     let (listener, bound) = match &args.swap.control {

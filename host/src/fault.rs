@@ -1,5 +1,5 @@
-//! Faults: the reasons for which the host answers instead of the handler, with the
-//! status of each.
+//! Faults: the reasons why the host, and not the handler, answers a request, with the status of
+//! each.
 
 use std::sync::Arc;
 
@@ -16,11 +16,12 @@ use crate::config::place::Nowhere;
 /// Value of `retry-after` in each response with status 503, in seconds.
 const RETRY_AFTER: &str = "1";
 
-/// Reason for which the host answers instead of the handler. The text says what happened, and which
-/// flag sets the limit, if any. The text goes to the log, and with `--dev` also to the client.
+/// Reason why the host, and not the handler, answers a request. Its text says what happened, and
+/// which flag sets the limit, if any. The log has the text; with `--dev`, the response shows it
+/// too.
 #[derive(Debug, Error)]
 pub enum Fault {
-    /// The head of the request, or the framing of its body, is refused.
+    /// The request head, or the framing of the body, is not accepted.
     #[error(transparent)]
     Request(#[from] BadRequest),
     /// The request body is longer than `--body-max`.
@@ -41,31 +42,31 @@ pub enum Fault {
         /// Budget in bytes.
         limit: usize,
     },
-    /// The newest build failed or was rejected. Under `host dev`, this fault takes the
-    /// place of responses of the last good version.
+    /// The newest build failed or was rejected. Only `host dev` uses this fault: it shows the cause
+    /// instead of a response from the last good version.
     #[error("{cause}")]
     NotServed {
         /// Cause of the failed build or of the rejection.
         cause: Arc<str>,
     },
-    /// No site has the host and the path of the request.
+    /// No site is configured for the host and the path of the request.
     #[error(transparent)]
     NoSite(Nowhere),
     /// The client reset the connection.
     #[error("the client reset the connection before it was answered")]
     ClientGone,
-    /// The call returned no response.
+    /// The handler call failed, so that there is no response.
     #[error(transparent)]
     Call(#[from] CallError),
-    /// The call returned an invalid response.
+    /// The handler returned an invalid response.
     #[error("the handler's response is refused: {0}")]
     Response(#[from] InvalidResponse),
 }
 
-/// Limit that a slow request body broke.
+/// Limit that a slow request body has violated.
 #[derive(Debug, Error)]
 pub enum BodyTooSlow {
-    /// Nothing arrived within `--body-timeout`.
+    /// No bytes arrived within `--body-timeout`.
     #[error("nothing arrived for too long (--body-timeout)")]
     Piece,
     /// The rate was below `--body-rate-min`.
@@ -79,10 +80,10 @@ pub enum BodyTooSlow {
     Whole,
 }
 
-/// Properties of a fault.
+/// Name and status of a fault, and who has to fix its cause.
 #[derive(Clone, Copy, Debug)]
 pub struct Entry {
-    /// Name in the log and in `host status`.
+    /// Name of the fault in the log and in `host status`.
     pub name: &'static str,
     /// Status of the response.
     pub status: StatusCode,
@@ -135,7 +136,7 @@ impl Entry {
 }
 
 impl Fault {
-    /// Returns the name and the status of the fault, and who has to fix its cause.
+    /// Returns the name and the status of the fault, and who has to fix the cause.
     pub fn entry(&self) -> Entry {
         use StatusCode as S;
         use Whose::{Client, Handler, Operator};
@@ -164,8 +165,8 @@ impl Fault {
         Entry { name, status, whose }
     }
 
-    /// Returns whether a part of the request may be unread. If so, the connection is closed,
-    /// because the next bytes on it may not begin a request.
+    /// Returns whether a part of the request may be unread. If so, the host closes an HTTP/1
+    /// connection after the response, because the next bytes may not be the start of a request.
     pub(crate) fn leaves_unread(&self) -> bool {
         matches!(
             self,
@@ -177,8 +178,8 @@ impl Fault {
         )
     }
 
-    /// Creates the response for this fault, in the form in which a handler returns one: an HTML
-    /// page with the status, and with `cause` if given.
+    /// Creates the response for this fault, encoded as a response of a handler: an HTML page with
+    /// the status, and with `cause` if given.
     pub(crate) fn page(&self, cause: Option<&str>) -> Vec<u8> {
         let status = self.entry().status;
         let reason = status

@@ -1,5 +1,4 @@
-//! Counts the responses that the host made itself, by fault, and remembers the latest faults that
-//! were not caused by clients.
+//! Counts the faults by name, and remembers the latest faults that were not caused by clients.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,26 +10,26 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::fault::{Fault, Whose};
 
-/// Maximum number of faults that are remembered. One more replaces the oldest.
+/// Maximum number of faults that are remembered. A further fault replaces the oldest.
 pub const RECENT_MAX: usize = 32;
 
-/// Maximum length of a remembered target or cause, and of a text in an event, in bytes. Longer ones
-/// are cut.
+/// Maximum length of a remembered target or cause, and of a text in an event, in bytes. Longer
+/// texts are cut.
 pub const TEXT_MAX: usize = 4 << 10;
 
-/// Faults since the start of the server: counts, and the latest ones. A request without a fault
-/// does not take this lock.
+/// Number of faults since the start of the server, and the latest faults. Only a request with a
+/// fault takes this lock.
 #[derive(Default)]
 pub struct FaultCounts(Mutex<Faults>);
 
 #[derive(Default)]
 struct Faults {
-    /// Number of faults by their names in [`Entry`](crate::fault::Entry).
+    /// Number of occurrences of each fault, by the name in [`Entry`](crate::fault::Entry).
     counts: BTreeMap<&'static str, u64>,
     recent: VecDeque<Arc<Recent>>,
 }
 
-/// Fault of the handler or of the server.
+/// Fault of the handler or of the server, with the request that ended in it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Recent {
     /// Time at which the request arrived, in UTC.
@@ -45,12 +44,12 @@ pub struct Recent {
     pub method: String,
     /// Target of the request.
     pub target: String,
-    /// Name of the site, unless it is the default one.
+    /// Name of the site; absent for the default site.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub site: Option<String>,
-    /// Number of the version that was called, if one was.
+    /// Number of the version that was called; absent if none was.
     pub version: Option<u64>,
-    /// Cause, with the functions that were running if the handler trapped.
+    /// Cause of the fault, with the functions that were running if the handler trapped.
     pub cause: String,
 }
 
@@ -65,8 +64,8 @@ impl FaultCounts {
         *self.lock().counts.entry(fault.entry().name).or_default() += 1;
     }
 
-    /// Remembers a fault with its request and its cause, and returns it; [`None`] for a fault that
-    /// the client caused.
+    /// Remembers a fault with its request and its cause, and returns what is remembered. Returns
+    /// [`None`] for a fault that the client caused; such a fault is not remembered.
     pub fn remember(
         &self,
         (fault, cause): (&Fault, &str),

@@ -1,9 +1,9 @@
-//! Value that is replaced as a whole while the server runs, such as its settings. A reader, such as
-//! a connection, keeps the value that it has read.
+//! Value that is replaced as a whole while the server runs, such as the settings. A reader keeps
+//! the value that it got, even after a replacement.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Value that can be replaced while the server runs.
+/// Shared value that can be replaced while the server runs.
 pub struct InForce<T>(Mutex<Arc<T>>);
 
 impl<T> InForce<T> {

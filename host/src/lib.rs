@@ -1,13 +1,13 @@
-//! An HTTP server whose behaviour is one WebAssembly module, called for each
-//! request.
+//! An HTTP server that calls a WebAssembly module for each request. Each site has a module of its
+//! own.
 //!
 //! ```text
-//! socket -> (TLS) -> HTTP/1.1 -> request bytes -> current version -> instance: alloc, copy in, handle, copy out
-//! socket <- (TLS) <- HTTP/1.1 <- checked response <---------------------------'
+//! socket -> (TLS) -> HTTP -> request bytes -> current version -> instance: alloc, copy in, handle, copy out
+//! socket <- (TLS) <- HTTP <- checked response <-------------------------------'
 //! ```
 //!
-//! The host interprets no path; the handler sees no socket, clock or file. The
-//! contract between the two is stated in `handler_sdk::abi`.
+//! The host uses the authority and the path of a request only to choose the site. The handler has
+//! no access to sockets, clocks or files. `handler_sdk::abi` defines the contract between the two.
 
 pub mod acme;
 pub mod admin;

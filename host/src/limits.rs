@@ -1,5 +1,5 @@
-//! Limits in force, as data for programs: those of the flags, those that sites set themselves,
-//! and those that no flag changes.
+//! Limits of the running server, for the API: the limits that flags set, the limits that sites set,
+//! and the fixed limits.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use crate::bounds;
 use crate::config::limit_flag::{LimitFlag, limit_flags};
 use crate::config::value;
 
-/// Returns all limits of a server that runs with `settings`.
+/// Returns all limits of a server that runs with `settings`. `command` is the definition of the
+/// command line, which describes the limit of each flag.
 pub fn in_force(command: &Command, settings: Vec<ShownSetting>) -> Vec<Limit> {
     let flags: Vec<_> = limit_flags(command).filter_map(LimitFlag::new).collect();
     let of_setting = |setting: ShownSetting| {
@@ -31,7 +32,8 @@ fn of_flag(flag: &LimitFlag<'_>, setting: ShownSetting) -> Option<Limit> {
     Some(Limit { site, key: Some(key), what, value, unit, past, place: Some(place) })
 }
 
-/// Returns a bound that no flag changes. Returns `None` for a row that repeats a flag.
+/// Returns a fixed limit. Returns [`None`] for a row that refers to a flag, because the limits of
+/// the flags are listed already.
 fn of_row((what, most, past): bounds::Row) -> Option<Limit> {
     let (value, unit) = match most {
         Amount::Count(count) => (count.into(), Unit::Count),
@@ -43,7 +45,8 @@ fn of_row((what, most, past): bounds::Row) -> Option<Limit> {
     Some(Limit { site: None, key: None, what, value, unit, past, place: None })
 }
 
-/// Parses the value of a flag whose unit is `SIZE`, `TIME`, `SWITCH` or `N`.
+/// Parses the value of a flag, and returns it with its unit. `unit` is the placeholder of the value
+/// in the help: `SIZE`, `TIME`, `SWITCH` or `N`.
 fn amount(unit: &str, text: &str) -> Option<(Number, Unit)> {
     Some(match unit {
         "SIZE" => (value::size::<{ usize::MAX }>(text).ok()?.into(), Unit::Bytes),
@@ -56,7 +59,7 @@ fn amount(unit: &str, text: &str) -> Option<(Number, Unit)> {
     })
 }
 
-/// Returns a time in seconds, as a whole number if possible.
+/// Returns a time in seconds, as an integer if there is no fraction.
 fn seconds(time: Duration) -> Option<Number> {
     match time.subsec_nanos() {
         0 => Some(time.as_secs().into()),
@@ -64,7 +67,7 @@ fn seconds(time: Duration) -> Option<Number> {
     }
 }
 
-/// Returns a text without its backticks of Markdown.
+/// Returns a Markdown text without its backticks.
 fn plain(text: &str) -> String {
     text.replace('`', "")
 }

@@ -1,5 +1,5 @@
-//! Binary: parses the command line, loads the configuration, runs the server and
-//! sets the exit code.
+//! Program `host`: parses the command line, loads the configuration, runs the server or a command,
+//! and sets the exit code.
 
 use std::io::{self, Write};
 use std::panic;
@@ -37,13 +37,13 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tracing::{error, info, warn};
 
-/// Stack size of a thread that serves, in bytes.
+/// Stack size of each worker thread, in bytes. Connections and handlers run on these threads.
 const STACK: usize = 2 << 20;
 
-/// Maximum number of sites that the banner at the start names.
+/// Maximum number of sites that the startup banner names.
 const SITES_SHOWN: usize = 10;
 
-/// Longest wait on exit for the last replies of the API to be sent.
+/// Maximum time to wait on exit until the last responses of the API are sent.
 const LAST_REPLIES: Duration = Duration::from_millis(200);
 
 /// Exit code for a command line that cannot be parsed.
@@ -85,7 +85,7 @@ fn main() -> ExitCode {
     result.unwrap_or_else(|error| fail(&format!("{error:#}"), ExitCode::FAILURE))
 }
 
-/// Prints the lines of a message as errors. Returns the exit code.
+/// Prints each line of a message as an error, and returns `code`.
 fn fail(message: &str, code: ExitCode) -> ExitCode {
     for line in message.lines() {
         let _ = writeln!(io::stderr(), "error: {line}");
@@ -248,9 +248,9 @@ fn listen_for(kind: SignalKind) -> anyhow::Result<Signal> {
     signal(kind).context("cannot listen for signals")
 }
 
-/// Announces the version and the URLs: to people on standard error, to scripts on
-/// standard output in one line that begins with `ready`. A closed stream must not
-/// keep the server from serving.
+/// Announces that the server is ready: to people with a banner or log lines, to scripts with one
+/// line on standard output that begins with `ready`, and to systemd. Ignores a closed standard
+/// output, so that the server keeps running.
 fn announce(sites: &[(String, Label)], urls: &[String], control: &str, admin: &[String], format: Format) {
     match format {
         Format::Json => {

@@ -1,5 +1,5 @@
-//! Generates the reference pages for faults and for the command line from the
-//! code, in Markdown. A test keeps `docs/reference` equal to them.
+//! Generates the reference pages for faults and for the command line from the code, in Markdown. A
+//! test checks that `docs/reference` has these pages.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use crate::config::schema::help_and_default;
 use crate::config::setting;
 use crate::fault::{BodyTooSlow, Fault, Whose};
 
-/// Heading of the flags that `docs/reference/bounds.md` lists.
+/// Help heading of the flags that `docs/reference/bounds.md` describes.
 const LIMITS: &str = "Limits";
 
-/// Defines, from one list, a sample of each fault and its description. The match
-/// is exhaustive, so a fault without a row does not compile.
+/// Defines `samples` and `description` from one list of faults. The match is exhaustive, so a fault
+/// that is missing in the list is a compile error.
 macro_rules! rows {
     ($($fault:pat = $sample:expr => $text:literal;)+) => {
         fn samples() -> Vec<Fault> {
@@ -111,7 +111,7 @@ fn bad_span() -> CallError {
     CallError::BadSpan { export: "", cause: BadSpan { address: 0, length: 0, memory: 0 } }
 }
 
-/// Returns the reference of all faults, in Markdown, sorted by status.
+/// Returns the reference page of all faults in Markdown, sorted by status.
 pub fn faults() -> String {
     let mut text = String::from(
         "# Faults\n\n\
@@ -143,8 +143,8 @@ pub fn faults() -> String {
     text
 }
 
-/// Returns the reference of the command line, in Markdown: the server, then each
-/// command. `live` lists the flags that a reload changes, by their id.
+/// Returns the reference page of the command line in Markdown: first the server, then each command.
+/// `live` has the clap ids of the flags that a reload changes.
 pub fn cli(command: Command, live: &[&str]) -> String {
     // By default clap wraps the text to the width of this terminal.
     let mut command = command.term_width(usize::MAX);

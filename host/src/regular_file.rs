@@ -1,5 +1,5 @@
-//! Reads regular files of bounded size. A pipe would block the reader, and a device might
-//! never end.
+//! Reads regular files of bounded size. Other files are errors: a named pipe would block the
+//! reader, and a device might never end.
 
 use std::fs::OpenOptions;
 use std::io::{self, Read as _};
@@ -8,7 +8,7 @@ use std::path::Path;
 
 use bytesize::ByteSize;
 
-/// Reads a file of at most `max` bytes.
+/// Reads a regular file of at most `max` bytes.
 ///
 /// # Errors
 ///
@@ -29,11 +29,11 @@ pub fn read(path: &Path, max: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Reads a file of at most `max` bytes as text.
+/// Reads a regular file of at most `max` bytes as UTF-8 text.
 ///
 /// # Errors
 ///
-/// As [`read`], and when the file is not UTF-8.
+/// The errors of [`read`]; also when the file is not UTF-8.
 pub fn read_text(path: &Path, max: usize) -> io::Result<String> {
     String::from_utf8(read(path, max)?).map_err(|error| {
         io::Error::other(format!("it is not UTF-8 from byte {} on", error.utf8_error().valid_up_to()))

@@ -1,5 +1,5 @@
-//! Reloads the configuration of a running server. The new configuration is checked as a whole, and
-//! takes effect as a whole or not at all. Settings that need a restart are listed.
+//! Reloads the configuration of a running server. An invalid configuration changes nothing. The
+//! result lists the settings that need a restart.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -27,30 +27,32 @@ use crate::site::swap::SUPERSEDED;
 use crate::source::watches::Watching;
 use crate::telemetry::{log, service};
 
-/// Maximum number of attempts to commit the change of a site while other swaps are published.
+/// Maximum number of attempts to commit the change of a site. An attempt fails if another version
+/// becomes current meanwhile.
 const ATTEMPTS: usize = 10;
 
 /// Reloads the configuration of a running server.
 pub struct Reloader {
     app: Arc<App>,
     foundation: Arc<Foundation>,
-    /// Settings with which the server runs.
+    /// Settings that the server currently uses, and where they come from.
     source: Mutex<Source>,
-    /// Watches of the module files; [`None`] when another process has taken the place of this one.
-    /// Locked during a reload, so that reloads wait for each other.
+    /// Watches of the module files; [`None`] after an upgrade, when another process has taken over.
+    /// Locked during a reload, so that only one reload runs at a time.
     watching: tokio::sync::Mutex<Option<WatchingBySite>>,
 }
 
-/// Prepared change of all sites, which is committed next or abandoned.
+/// Prepared change of all sites, which can be committed or abandoned.
 struct Change {
-    /// Sites that stay, in the order of the configuration, each with its change.
+    /// Sites that are in both the old and the new configuration, in the order of the new one, each
+    /// with its prepared change.
     kept: Vec<(NewSite, Arc<Site>, Prepared)>,
-    /// Sites that are added, with the watches of their module files.
+    /// Sites that are only in the new configuration, each with the watch of its module file.
     added: Vec<(Arc<Site>, Option<Watching>)>,
     removed: Vec<Arc<Site>>,
 }
 
-/// Site as the new configuration describes it.
+/// Site in the new configuration.
 struct NewSite {
     plan: SitePlan,
     demand: Demand,
@@ -58,25 +60,26 @@ struct NewSite {
 }
 
 impl Reloader {
-    /// Creates the reloader of a server that was started with these flags.
+    /// Creates the reloader of a server that was started with the flags `args`.
     pub fn new(args: &Serve, app: Arc<App>, foundation: Foundation, watching: WatchingBySite) -> Reloader {
         let foundation = Arc::new(foundation);
         let (source, watching) = (Mutex::new(args.source.clone()), tokio::sync::Mutex::new(Some(watching)));
         Reloader { app, foundation, source, watching }
     }
 
-    /// Keeps reloads waiting while the returned guard lives. The guard has the watches of the
-    /// module files, or [`None`] when another process has taken the place of this one.
+    /// Waits for a reload in progress, and blocks further reloads until the returned guard is
+    /// dropped. The guard has the watches of the module files, or [`None`] after an upgrade.
     pub async fn hold(&self) -> tokio::sync::MutexGuard<'_, Option<WatchingBySite>> {
         self.watching.lock().await
     }
 
-    /// Returns the lock file of the server's state folder; [`None`] without a state folder.
+    /// Returns the lock file of the state folder; [`None`] if the server has no state folder.
     pub fn held_lock(&self) -> Option<&File> {
         self.foundation.held_lock()
     }
 
-    /// Handles SIGHUP: reloads the configuration, or under `host dev` reads the module file again.
+    /// Handles SIGHUP: reloads the configuration. Under `host dev`, which has no configuration
+    /// file, reads the module file again instead.
     pub async fn hang_up(&self) {
         if self.source().line.is_empty() {
             self.app.sites.get().all().iter().for_each(|site| site.swapper.read_file(By::Hangup));
@@ -86,13 +89,14 @@ impl Reloader {
         }
     }
 
-    /// Returns the settings with which the server runs.
+    /// Returns the settings that the server currently uses, and where they come from.
     pub fn running(&self) -> Source {
         self.source().clone()
     }
 
-    /// Reads the configuration again, and applies it as a whole or not at all. `by` is who asked
-    /// for it.
+    /// Reads the configuration again, and applies it if all of it is valid; otherwise nothing
+    /// changes. The result lists sites that were not changed because of another change at the same
+    /// time. `by` says who ordered the reload.
     ///
     /// # Errors
     ///
@@ -161,7 +165,8 @@ impl Reloader {
         Ok(Reloaded { applied, needs_restart, sites, failed })
     }
 
-    /// Prepares the change of all sites. After an error, nothing has changed.
+    /// Prepares the change of all sites. If one fails, abandons all of them, so that nothing
+    /// changes.
     async fn prepare(&self, new: Vec<NewSite>, by: By) -> Result<Change, String> {
         let directory = self.app.sites.get();
         let is_gone = |site: &&Arc<Site>| !new.iter().any(|new| new.plan.name == site.name);
@@ -206,13 +211,14 @@ impl Reloader {
         Ok(())
     }
 
-    /// Commits the change of all sites. Returns the outcomes, and the sites that stay as they were,
-    /// with the causes: another change may have been ordered since the preparation.
+    /// Commits the change of all sites. Returns the outcomes, and the names of the sites that could
+    /// not be changed, with the causes. A cause is, for example, that another change was ordered
+    /// after the preparation.
     ///
     /// # Errors
     ///
-    /// One line for each site, when none of the sites that stay could be changed. No site is added
-    /// or removed.
+    /// One line for each site, when all sites that are also in the new configuration fail. Then no
+    /// site is added or removed either.
     async fn commit(
         &self,
         change: Change,
@@ -259,8 +265,8 @@ impl Reloader {
         Ok((outcomes, failures))
     }
 
-    /// Watches the module file of a site as the new configuration says. A watch with an equal path
-    /// and mode goes on.
+    /// Starts, replaces or ends the watch of the module file of a site, as the new configuration
+    /// says. Keeps a watch whose path and mode are the same.
     fn watch_again(
         &self,
         watching: &mut WatchingBySite,
@@ -296,8 +302,8 @@ impl Change {
     }
 }
 
-/// Commits the change of a site. Prepares the change again, up to [`ATTEMPTS`] times, if another
-/// version was published meanwhile.
+/// Commits the change of one site. If another version was published meanwhile, prepares the change
+/// again; gives up after [`ATTEMPTS`] attempts.
 async fn commit(
     site: &Site,
     mut prepared: Prepared,
@@ -316,14 +322,14 @@ async fn commit(
     Err(SUPERSEDED.into())
 }
 
-/// Puts the name of the site before a message, unless the site is the default one or the message
-/// names it already.
+/// Adds the name of the site to the front of a message. Leaves the message unchanged for the
+/// default site, or if it names a site already.
 fn of_site(name: &str, cause: String) -> String {
     if name == DEFAULT || cause.starts_with("site ") { cause } else { format!("site {name}: {cause}") }
 }
 
-/// Parses the command line of the server again, and reads the configuration and the files that it
-/// names.
+/// Parses the command line `line` of the server again, with the configuration file and the files
+/// that the configuration names.
 ///
 /// # Errors
 ///

@@ -1,9 +1,10 @@
-//! Seeds of the random bits that a module draws, one for each request. A recorded request
-//! holds its seed, so that it can be replayed.
+//! Seeds for the random bits that a module draws. Each request has its own seed. A recorded request
+//! contains its seed, so that a replay draws the same bits.
 
 use crate::hex::hex;
 
-/// Seed given to `host call` for its request, stored among the request's extensions.
+/// Seed that `host call` was given for its request. It is stored among the extensions of the
+/// request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Seed(pub(crate) [u8; 32]);
 
@@ -23,7 +24,7 @@ pub(crate) fn format(seed: &[u8; 32]) -> String {
 ///
 /// # Errors
 ///
-/// One line: what was found instead.
+/// One line that quotes the invalid text.
 pub(crate) fn parse(text: &str) -> Result<[u8; 32], String> {
     let wrong = || format!("expected a seed of 64 hexadecimal digits, found `{text}`");
     let digit = |byte: &u8| char::from(*byte).to_digit(16).map(|digit| digit as u8);

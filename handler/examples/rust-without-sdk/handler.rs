@@ -1,19 +1,18 @@
-//! The routes of the default handler, in Rust without the SDK: what the SDK does
-//! for a module, in its smallest form.
+//! The default handler, written in Rust without the SDK. Shows the least that the SDK has to do for
+//! a module.
 //!
-//! For each request, the host calls `alloc` and `handle` once, and then resets all
-//! memory. So nothing here is ever freed, and what is written to a static is lost after
-//! the request.
+//! For each request, the host calls `alloc` and `handle` once, and then resets all memory. So this
+//! code never frees memory, and writes to a static are lost after the request.
 
 #![no_std]
 
 use core::arch::wasm32;
 
-/// WebAssembly's unit of memory, in bytes.
+/// Size of a WebAssembly page in bytes. Memory grows by whole pages.
 const PAGE: u64 = 65_536;
 
-/// A response with a page. The host adds `content-length` and `date`. Lines may end in LF
-/// alone.
+/// Builds a response with an HTML page at compile time. The host adds `content-length` and `date`,
+/// and accepts lines that end in LF without CR.
 macro_rules! page {
     ($status:literal, $fields:literal, $page:literal) => {
         concat!("HTTP/1.1 ", $status, "\n", $fields, "content-type: text/html; charset=utf-8\n\n", $page)
@@ -31,13 +30,13 @@ const NOT_ALLOWED: &str = page!(
 const OPTIONS: &str = "HTTP/1.1 204 No Content\nallow: GET, HEAD, OPTIONS\n\n";
 
 unsafe extern "C" {
-    /// Placed by the linker at the first address past the stack and the data.
+    /// Symbol that the linker places at the first address after the stack and the data.
     static __heap_base: u8;
 }
 
-/// Returns the address to which the host writes the request. 0 means no room, and the
-/// client gets 413. Memory grows only if it must: an instance whose memory has grown cannot
-/// be reused, and a new one takes time.
+/// Returns the address at which the host then writes the request. Returns 0 if there is no room;
+/// the client then gets status 413. Grows the memory only if necessary, because the host cannot
+/// reuse an instance whose memory has grown, and a new instance takes time to create.
 #[unsafe(no_mangle)]
 extern "C" fn alloc(length: u32) -> u32 {
     let start = (&raw const __heap_base).addr();
@@ -46,8 +45,8 @@ extern "C" fn alloc(length: u32) -> u32 {
     if missing > 0 && wasm32::memory_grow::<0>(missing) == usize::MAX { 0 } else { start as u32 }
 }
 
-/// Answers the request at this address with the response's address and length,
-/// packed in one number.
+/// Handles the request at an address. Returns the address and the length of the response, packed
+/// into one number.
 ///
 /// # Safety
 ///
@@ -61,8 +60,8 @@ unsafe extern "C" fn handle(address: u32, length: u32) -> u64 {
     (response.as_ptr().addr() as u64) << 32 | response.len() as u64
 }
 
-/// Returns the response to a request, which is one message that begins with
-/// `METHOD target HTTP/1.1`, checked by the host.
+/// Returns the response to a request. The request is an HTTP message that begins with
+/// `METHOD target HTTP/1.1`, and the host has validated it.
 fn answer(request: &[u8]) -> &'static str {
     let mut words = request.split(|byte| *byte == b' ');
     let method = words.next().unwrap_or_default();

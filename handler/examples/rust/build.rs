@@ -1,5 +1,5 @@
-//! Makes the modules small in memory; all examples of this folder use this file. The
-//! linker's default stack for WebAssembly is 1 MiB, which every instance would have.
+//! Links modules with a small stack. All examples in this folder share this build script. The
+//! WebAssembly linker's default stack is 1 MiB, which every instance would need.
 
 /// Size of a module's stack in bytes. When the stack is used up, the module traps rather than
 /// overwrites its data.

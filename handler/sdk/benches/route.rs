@@ -12,7 +12,7 @@ use handler_sdk::{Index, Request, Response, Route, Router, Status, get};
 
 /// Number of requests in one measurement.
 const TIMES: usize = 10_000;
-/// Number of measurements, of which the fastest counts.
+/// Number of measurements. The fastest one is reported.
 const ROUNDS: usize = 30;
 /// Number of different paths that are requested in turn.
 const PATHS: usize = 64;
@@ -33,8 +33,8 @@ fn nanoseconds(router: &Router, requests: &[Request<'_>]) -> f64 {
     (0..ROUNDS).map(round).fold(f64::MAX, f64::min)
 }
 
-/// Measures a table of `N` routes, searched by line and by index, and prints the results. `of`
-/// returns the path of a route by its number.
+/// Measures a table of `N` routes, searched row by row and through an index, and prints the
+/// results. `of` returns the path of the route with a given number.
 fn measure<const N: usize>(name: &str, of: impl Fn(usize) -> String) {
     let routes: [Route; N] = std::array::from_fn(|number| get(of(number).leak(), show));
     let asked = |number: usize| of(number * 7919 % N).replace("{id}", "4711");

@@ -1,5 +1,5 @@
-//! A handler that answers with the values of its site. `tests/sdk.rs` builds it, with and
-//! without `alloc`.
+//! A handler that returns texts that the operator has set for its site; see [`values`].
+//! `tests/sdk.rs` builds this example with and without the feature `alloc`.
 //!
 //! `cargo build --release --target wasm32-unknown-unknown -p handler-sdk --example greeting`
 
@@ -7,7 +7,7 @@
 
 use handler_sdk::{Request, Response, Router, State, Status, get, values};
 
-/// Whom to greet, read once when a version starts.
+/// Name that `/name` returns. Read from the values of the site once, when a version starts.
 static NAME: State<&str> = State::new(|| values::get("NAME").unwrap_or("nobody"));
 
 const ROUTES: Router =
@@ -27,7 +27,7 @@ fn name(_: Request<'_>) -> Response<'_> {
     Response::text(Status::OK, *NAME.get())
 }
 
-/// Answers with the value whose name sorts last, or with `none`.
+/// Returns the text of the value whose name sorts last, or `none` if the site has no values.
 fn last(_: Request<'_>) -> Response<'_> {
     Response::text(Status::OK, values::all().last().map_or("none", |(_, text)| text))
 }

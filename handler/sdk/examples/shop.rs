@@ -1,5 +1,5 @@
-//! A handler that uses many parts of the SDK: a table with parameters, state computed at
-//! the start, JSON in requests and responses, a form, a cookie, log lines.
+//! A handler that uses many parts of the SDK: routes with parameters, state that is computed at the
+//! start, JSON in requests and responses, a form, a cookie, and log lines.
 //!
 //! `cargo build --release --target wasm32-unknown-unknown -p handler-sdk --example shop --features json`
 
@@ -32,8 +32,7 @@ const ROUTES: Router = Router::new(&[
     get("/words/{count}", words),
 ]);
 
-/// Articles by their numbers, computed once for each version of the module, and ready for every
-/// request.
+/// Articles by their numbers. Computed once, when a version of the module starts.
 static ARTICLES: State<BTreeMap<u32, Article<'static>>> = State::new(|| {
     log!(Level::Info, "the shop opens");
     let named = ["bread", "butter", "jam"].into_iter().zip(1u32..);
@@ -42,7 +41,7 @@ static ARTICLES: State<BTreeMap<u32, Article<'static>>> = State::new(|| {
 
 export!(answer, prepare = [ARTICLES]);
 
-/// Answers a request by the route table.
+/// Answers a request by calling the action of the matching route.
 pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
@@ -67,7 +66,7 @@ fn show(request: Request<'_>) -> Response<'_> {
     }
 }
 
-/// Answers with the sum of the articles in a JSON body.
+/// Answers with the total price of the articles in the JSON body of the request.
 fn total(request: Request<'_>) -> Response<'_> {
     match request.json::<Vec<Article<'_>>>() {
         Ok(articles) => {
@@ -87,7 +86,8 @@ fn enter(request: Request<'_>) -> Response<'_> {
     Response::redirect("/articles").set_cookie(&cookie)
 }
 
-/// Answers with a text that grows step by step, while other memory is allocated and freed.
+/// Appends words to a string while other strings are allocated and freed, which exercises the
+/// allocator. Answers with the string.
 fn words(request: Request<'_>) -> Response<'_> {
     let count = request.param("count").and_then(|count| count.parse()).unwrap_or(0);
     let mut text = String::new();

@@ -3,13 +3,13 @@
 use crate::Request;
 use crate::bytes::{is_token_byte, split_once};
 
-/// Maximum quality of a media range, and the default, in thousandths.
+/// Maximum quality of a media range, in thousandths. A range without `q` has this quality.
 const FULL_QUALITY: u16 = 1000;
 
 impl<'a> Request<'a> {
-    /// Returns the offered media type that the client prefers; of equally preferred ones,
-    /// the first. `None` when the client accepts none of the offers: RFC 9110 lets the
-    /// server answer 406 or send any representation.
+    /// Returns the offered media type that the client prefers, or the first of several that it
+    /// prefers equally. `None` if the client accepts none of the offers: RFC 9110 lets the server
+    /// answer 406 or send any representation.
     ///
     /// The most specific range decides the quality of a type: a range with parameters
     /// before one without, then `text/*`, then `*/*`. Malformed ranges are ignored;
@@ -60,11 +60,12 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Media range listed in `accept`.
+/// Media range listed in the field `accept`, such as `text/*;q=0.5`.
 struct Range<'a> {
     kind: &'a [u8],
     subkind: &'a [u8],
-    /// Parameters of the media type, then perhaps `q` and, behind it, parameters that are ignored.
+    /// Parameters of the media range. Those before `q` belong to the media type; those after `q`
+    /// are ignored.
     parameters: Unquoted<'a>,
     /// Quality in thousandths.
     quality: u16,
@@ -83,9 +84,9 @@ impl<'a> Range<'a> {
         Some(Range { kind, subkind, parameters, quality })
     }
 
-    /// Returns how specifically the range matches an offered media type: 0 for `*/*`, 1 for
-    /// `type/*` or 2 for `type/subtype`, and the number of parameters. `None` if the range does not
-    /// match.
+    /// Returns how precisely the range matches an offered media type: 0 for `*/*`, 1 for `type/*`
+    /// or 2 for `type/subtype`, and the number of parameters that match. `None` if the range does
+    /// not match.
     fn precision_for(&self, offer: &[u8]) -> Option<(u8, usize)> {
         let mut offered = Unquoted { rest: Some(offer), byte: b';' };
         let (kind, subkind) = split_once(offered.next()?.trim_ascii(), b'/')?;
@@ -110,14 +111,15 @@ impl<'a> Range<'a> {
     }
 }
 
-/// Returns the value of a parameter `q`; `None` for any other parameter.
+/// Returns the value of a parameter if its name is `q`, and otherwise `None`.
 pub(crate) fn weight(parameter: &[u8]) -> Option<&[u8]> {
     let (name, value) = split_once(parameter, b'=')?;
     name.trim_ascii().eq_ignore_ascii_case(b"q").then(|| value.trim_ascii())
 }
 
-/// Parses a quality such as `0`, `0.5` or `1.000` to thousandths; `None` for malformed text, above
-/// 1, or with more than three decimals. Accepts `.5`, which some clients send.
+/// Parses a quality such as `0`, `0.5` or `1.000` into thousandths. `None` if the text is
+/// malformed, is greater than 1, or has more than three decimals. Accepts `.5`, which some clients
+/// send.
 pub(crate) fn parse_quality(text: &[u8]) -> Option<u16> {
     let (whole, part) = split_once(text, b'.').unwrap_or((text, &[]));
     let whole = match whole {

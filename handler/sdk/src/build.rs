@@ -1,4 +1,4 @@
-//! Makes a folder of files part of the module, for build scripts.
+//! Helper for build scripts that includes a folder of files in the module.
 
 use std::format;
 use std::fs;
@@ -26,18 +26,19 @@ const DEPTH_MAX: usize = 32;
 /// Brotli is usually smaller.
 const CODINGS: [(&str, &str); 2] = [(".br", "br"), (".gz", "gzip")];
 
-/// Makes a folder beside the crate's `Cargo.toml` part of the module. Call this function
-/// in `build.rs`; in the crate, [`site!`](crate::site!) then gives the site.
+/// Includes a folder in the module as a static site. The path is relative to the crate's
+/// `Cargo.toml`. Call this function in `build.rs`; in the crate, [`site!`](crate::site!) then
+/// expands to the site.
 ///
-/// Names that begin with a dot are left out, except `.well-known`. When the folder
-/// cannot be included whole, the build ends with an error that says why, such as a
-/// symbolic link, a name that is not UTF-8, or more than 8 MiB in a file or 16 MiB in
-/// all. [`StaticSite`] takes other limits.
+/// Leaves out files and folders whose names begin with a dot, except `.well-known`. Ends the build
+/// with an error if anything else cannot be included, such as a symbolic link, a name that is not
+/// UTF-8, a file of more than 8 MiB, or more than 16 MiB in total. [`StaticSite`] can set other
+/// limits.
 pub fn static_site(folder: &str) {
     StaticSite::new(folder).include();
 }
 
-/// A folder that becomes a static site, with its limits.
+/// A folder to include in the module as a static site, with limits on its size.
 #[derive(Clone, Debug)]
 pub struct StaticSite {
     folder: PathBuf,
@@ -46,7 +47,7 @@ pub struct StaticSite {
 }
 
 impl StaticSite {
-    /// Creates a site of a folder, whose path is relative to the crate's `Cargo.toml`.
+    /// Creates a static site from a folder, whose path is relative to the crate's `Cargo.toml`.
     pub fn new(folder: impl Into<PathBuf>) -> StaticSite {
         StaticSite { folder: folder.into(), file_max: FILE_MAX, total_max: TOTAL_MAX }
     }
@@ -82,8 +83,8 @@ impl StaticSite {
     }
 
     /// Writes the generated code of the site and copies of its files to the folder `out`, and
-    /// returns the path of the code. The module includes the copies: a file that changes during the
-    /// build would not match its entity tag.
+    /// returns the path of the code. The module includes the copies instead of the files, because a
+    /// file that changes during the build would no longer match its entity tag.
     ///
     /// # Errors
     ///
@@ -131,8 +132,9 @@ impl StaticSite {
         Ok(file)
     }
 
-    /// Adds the paths of the files in and below a folder to `files`, with slashes and with `before`
-    /// in front. `depth` is the number of folders between the folder and the site's.
+    /// Adds the paths of the files in `folder` and its subfolders to `files`. The paths are
+    /// relative to the site's folder: `before` is the relative path of `folder`, with a slash at
+    /// its end, and `depth` the number of folders in it.
     fn collect(
         &self,
         folder: &Path,
@@ -169,8 +171,8 @@ impl StaticSite {
         Ok(())
     }
 
-    /// Copies a file to the folder `copies`, adds its size to `total`, and returns the generated
-    /// code of a `SiteVariant` with this coding.
+    /// Copies a file to the folder `copies`, and adds its size to `total`. Returns the generated
+    /// code for a `SiteVariant` with the content coding `coding`.
     fn variant(&self, path: &str, coding: &str, copies: &Path, total: &mut u64) -> Result<String, String> {
         let at = self.folder.join(path);
         let content = fs::read(&at).map_err(|error| cannot("read", &at, &error))?;

@@ -1,10 +1,9 @@
-//! Classes of bytes in HTTP, and scans over them. Scans process eight bytes at a
-//! time, because most of the time of parsing a request is spent here.
+//! Classes of bytes in HTTP messages, and functions that scan for them. They process eight bytes at
+//! a time, because parsing a request spends most of its time here.
 //!
-//! A word holds the eight bytes in the order of memory, the first one lowest. A
-//! subtraction sets the top bit of each byte for which a condition holds. A borrow may
-//! set the top bits of bytes above that one by mistake, but never of bytes below it, so
-//! the lowest top bit that is set is always right.
+//! A word contains eight bytes in memory order, the first byte in the lowest bits. A subtraction
+//! sets the top bit of each byte that meets a condition. A borrow may wrongly set the top bits of
+//! later bytes, but never of earlier ones. So the lowest top bit that is set is always right.
 
 const ONES: u64 = u64::from_ne_bytes([1; 8]);
 const TOPS: u64 = ONES * 0x80;
@@ -19,7 +18,7 @@ const fn equal(word: u64, byte: u8) -> u64 {
     below(word ^ (ONES * byte as u64), 1)
 }
 
-/// Returns the number of bytes before the first byte that `stops` marks by its top bit.
+/// Returns the number of bytes before the first one whose top bit is set in the result of `stops`.
 #[inline(always)]
 fn run(bytes: &[u8], stops: impl Fn(u64) -> u64) -> usize {
     let (words, tail) = bytes.as_chunks::<8>();
@@ -48,8 +47,7 @@ pub(crate) fn split_once(bytes: &[u8], byte: u8) -> Option<(&[u8], &[u8])> {
     Some((bytes.get(..place)?, bytes.get(place + 1..)?))
 }
 
-/// Splits at every occurrence of a byte, into one piece more than there are
-/// occurrences.
+/// Iterator over the pieces of a slice between the occurrences of a byte.
 #[derive(Clone, Debug)]
 pub(crate) struct Split<'a> {
     rest: Option<&'a [u8]>,
@@ -138,7 +136,7 @@ mod tests {
 
     use super::{find, graphic_run, is_field_value, is_token_byte};
 
-    /// Tries every byte at every place of two words and a tail, among bytes that make
+    /// Tries every byte at every position in two words and a tail, between bytes that make the
     /// subtractions borrow.
     #[test]
     fn eight_bytes_together_are_judged_like_each_alone() {

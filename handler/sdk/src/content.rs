@@ -1,17 +1,17 @@
-//! Values of bodies and fields.
+//! Types that can be the body of a response or the value of a field.
 
-/// Bytes for a response: borrowed from the request or from static data, or owned
-/// with the feature `alloc`.
+/// Bytes of a body or of a field value. They are borrowed from the request or from static data, or,
+/// with the feature `alloc`, owned.
 ///
-/// Owned bytes are leaked: the host resets all memory after a request. In native
-/// tests they stay allocated.
+/// Owned bytes are leaked, because the host resets all memory after a request. In native tests,
+/// they stay allocated.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be the content of a response or of a field",
     label = "expected `&str` or bytes, or with the SDK's feature `alloc` also `String`, `Vec<u8>` or `Cow<str>`",
     note = "a piece of a request is decoded first: `piece.to_text()` with the feature `alloc`, or `piece.decode_into(&mut room)`"
 )]
 pub trait Content<'a> {
-    /// Returns the value as bytes, and leaks an owned value.
+    /// Converts the value to bytes. Leaks an owned value.
     fn into_bytes(self) -> &'a [u8];
 }
 

@@ -32,10 +32,10 @@ impl<'a> Request<'a> {
     }
 }
 
-/// Cross-site requests with which a browser sends a cookie.
+/// Attribute `SameSite` of a cookie: the cross-site requests with which a browser sends the cookie.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SameSite {
-    /// The browser sends the cookie with no cross-site request.
+    /// The browser never sends the cookie with cross-site requests.
     Strict,
     /// The browser sends the cookie with cross-site requests only for top-level navigations, such
     /// as following a link.
@@ -71,9 +71,9 @@ pub struct SetCookie<'a> {
 }
 
 impl<'a> SetCookie<'a> {
-    /// Creates a session cookie. The value may be any text: bytes that a cookie
-    /// cannot hold, and `%`, are percent-encoded, and [`Request::cookie`] decodes
-    /// them.
+    /// Creates a cookie that lasts until the browser is closed. The value may be any text: `%` and
+    /// bytes that a cookie must not contain are percent-encoded, and the result of
+    /// [`Request::cookie`] decodes them.
     ///
     /// # Panics
     ///
@@ -93,8 +93,8 @@ impl<'a> SetCookie<'a> {
         }
     }
 
-    /// Creates a cookie that removes the cookie of this name. Path and domain must
-    /// be those of the cookie that is removed.
+    /// Creates a cookie that makes the browser delete the cookie of this name. Path and domain must
+    /// be the same as in the cookie to delete.
     ///
     /// # Panics
     ///
@@ -104,12 +104,12 @@ impl<'a> SetCookie<'a> {
         SetCookie::new(name, "").max_age(0)
     }
 
-    /// Restricts the cookie to a path and the paths below. By default, a browser uses the folder of
-    /// the path whose response sets the cookie.
+    /// Restricts the cookie to a path and the paths below it. By default, a browser restricts the
+    /// cookie to the folder of the path that it requested.
     ///
     /// # Panics
     ///
-    /// When the value holds a control byte or `;`.
+    /// When the value contains a control byte or `;`.
     #[must_use]
     #[track_caller]
     pub const fn path(mut self, path: &'a str) -> Self {
@@ -123,7 +123,7 @@ impl<'a> SetCookie<'a> {
     ///
     /// # Panics
     ///
-    /// When the value holds a control byte or `;`.
+    /// When the value contains a control byte or `;`.
     #[must_use]
     #[track_caller]
     pub const fn domain(mut self, domain: &'a str) -> Self {
@@ -132,7 +132,8 @@ impl<'a> SetCookie<'a> {
         self
     }
 
-    /// Sets the lifetime of the cookie in seconds; by default, until the browser is closed.
+    /// Sets the lifetime of the cookie in seconds. By default, the cookie lasts until the browser
+    /// is closed.
     #[must_use]
     pub const fn max_age(mut self, seconds: u32) -> Self {
         self.max_age = Some(seconds);
@@ -146,7 +147,7 @@ impl<'a> SetCookie<'a> {
         self
     }
 
-    /// Lets browsers send the cookie over HTTPS only.
+    /// Restricts the cookie to HTTPS.
     #[must_use]
     pub const fn secure(mut self) -> Self {
         self.secure = true;

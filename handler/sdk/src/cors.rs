@@ -1,4 +1,5 @@
-//! Requests of scripts from other origins (CORS; Fetch standard, section 3.3).
+//! Cross-origin resource sharing (CORS): requests of scripts from other origins (Fetch standard,
+//! section 3.3).
 
 use crate::bytes::is_token;
 use crate::export::leak;
@@ -6,16 +7,15 @@ use crate::message::Message;
 use crate::route::Methods;
 use crate::{Request, Response};
 
-/// Policy for requests of scripts from other origins; see
+/// Policy for requests of scripts from other origins (CORS); see
 /// [`Router::cors`](crate::Router::cors).
 ///
-/// Before some requests, a browser asks by OPTIONS whether it may send the method and the
-/// fields (preflight). The router answers the preflight without a route. Other responses
-/// get the fields that let the script read them. For an origin that is not listed, no
-/// response has these fields, so the browser keeps the response from the script.
+/// Before some requests, a browser sends an OPTIONS request (preflight) that asks whether it may
+/// send the method and the fields. The router answers the preflight itself. To other responses, the
+/// router adds the fields that let the script read the response. For an origin that is not listed,
+/// no response has these fields, so the browser hides the response from the script.
 ///
-/// A policy does not protect the server: programs other than browsers send what they
-/// like.
+/// A policy does not protect the server, because programs other than browsers ignore it.
 ///
 /// ```
 /// use handler_sdk::test::Client;
@@ -45,15 +45,15 @@ pub struct Cors {
 }
 
 impl Cors {
-    /// Creates a policy for these origins, such as `https://app.example` or
-    /// `http://localhost:5173`. They are compared byte for byte with what browsers
-    /// send: in lower case, without the scheme's default port, without a slash at
-    /// the end. The origin `null` of sandboxed pages matches only if it is listed, and any
-    /// page can make requests with that origin.
+    /// Creates a policy that allows these origins, such as `https://app.example` or
+    /// `http://localhost:5173`. They are compared byte by byte with the origins that browsers send,
+    /// so write them in lower case, without the default port of the scheme, and without a slash at
+    /// the end. The origin `null`, which sandboxed pages send, is allowed only if it is listed. Any
+    /// page can make requests with this origin.
     ///
     /// # Panics
     ///
-    /// When an origin has another form; in a `const`, a compile error.
+    /// When an origin does not have this form; in a `const`, a compile error.
     pub const fn origins(origins: &'static [&'static str]) -> Cors {
         let mut rest = origins;
         while let [origin, after @ ..] = rest {
@@ -67,21 +67,22 @@ impl Cors {
         Cors { origins: Some(origins), ..Cors::any() }
     }
 
-    /// Creates a policy for all origins.
+    /// Creates a policy that allows all origins.
     pub const fn any() -> Cors {
         Cors { origins: None, methods: None, headers: &[], exposed: &[], credentials: false, max_age: None }
     }
 
-    /// Restricts the methods that a script may use; by default, all methods that the target has.
+    /// Restricts the methods that a script may use. By default, a script may use all methods of the
+    /// target.
     #[must_use]
     pub const fn methods(mut self, methods: Methods) -> Cors {
         self.methods = Some(methods);
         self
     }
 
-    /// Allows a script to send these fields. By default, a script may send only those of
-    /// plain forms: `accept`, `accept-language`, `content-language`, and `content-type`
-    /// for forms and plain text. For JSON, list `content-type`.
+    /// Allows a script to send these request fields. By default, a script may send only the fields
+    /// of an HTML form: `accept`, `accept-language`, `content-language`, and `content-type` for
+    /// forms and plain text. For JSON, list `content-type`.
     ///
     /// # Panics
     ///
@@ -106,12 +107,12 @@ impl Cors {
         self
     }
 
-    /// Allows cookies and HTTP authentication.
+    /// Allows requests with cookies and HTTP authentication.
     ///
     /// # Panics
     ///
-    /// When the policy is for all origins, which browsers refuse: it would open the
-    /// user's session to every page. In a `const`, a compile error.
+    /// When the policy allows all origins. Browsers refuse this combination, because it would open
+    /// the user's session to every page. In a `const`, a compile error.
     #[must_use]
     pub const fn credentials(mut self) -> Cors {
         assert!(self.origins.is_some(), "a policy with credentials lists its origins: Cors::origins(&[...])");
@@ -119,15 +120,16 @@ impl Cors {
         self
     }
 
-    /// Sets how many seconds a browser caches the answer to a preflight. Browsers have their own
-    /// limits, of some hours. Without this setting, browsers cache the answer for 5 seconds.
+    /// Sets how many seconds a browser caches the answer to a preflight. Browsers limit this to
+    /// some hours. Without this setting, browsers cache the answer for 5 seconds.
     #[must_use]
     pub const fn max_age(mut self, seconds: u32) -> Cors {
         self.max_age = Some(seconds);
         self
     }
 
-    /// Adds the fields of the policy to a response.
+    /// Adds the fields of the policy to a response. Adds at most `vary` if the policy does not allow
+    /// the origin of the request.
     pub(crate) fn apply<'a>(&self, request: &Request<'a>, mut response: Response<'a>) -> Response<'a> {
         let is_listed = |origin: &&[u8]| match self.origins {
             Some(origins) => origins.iter().any(|listed| listed.as_bytes() == *origin),
@@ -155,7 +157,7 @@ impl Cors {
         }
     }
 
-    /// Adds the fields of the answer to a preflight. `allowed` are the methods that the target has.
+    /// Adds the fields that answer a preflight. `allowed` are the methods of the target.
     fn permit<'a>(&self, allowed: Methods, mut response: Response<'a>) -> Response<'a> {
         let methods = self.methods.map_or(allowed, |methods| methods.and(allowed));
         response = response.field("access-control-allow-methods", list(methods.names()));
@@ -173,7 +175,7 @@ fn is_preflight(request: &Request<'_>) -> bool {
     request.method_bytes() == b"OPTIONS" && request.field("access-control-request-method").is_some()
 }
 
-/// Joins names by commas to the value of a field, in leaked memory.
+/// Joins names with commas into the value of a field, in leaked memory.
 fn list<'n>(names: impl Iterator<Item = &'n str> + Clone) -> &'static [u8] {
     let write = |room: &mut [u8]| {
         let mut list = Message::new(room);
@@ -188,7 +190,7 @@ fn list<'n>(names: impl Iterator<Item = &'n str> + Clone) -> &'static [u8] {
     room
 }
 
-/// Writes a number in decimal digits, in leaked memory.
+/// Formats a number in decimal digits, in leaked memory.
 fn decimal(number: u32) -> &'static [u8] {
     let write = |room: &mut [u8]| {
         let mut digits = Message::new(room);
@@ -208,8 +210,8 @@ const fn check_names(names: &[&str]) {
     }
 }
 
-/// Returns whether a text is `null`, or a scheme, `://`, and a host with perhaps a
-/// port (RFC 6454, section 6.2).
+/// Returns whether a text is `null`, or consists of a scheme, `://`, a host, and optionally a port
+/// (RFC 6454, section 6.2).
 const fn is_origin(origin: &[u8]) -> bool {
     if let b"null" = origin {
         return true;

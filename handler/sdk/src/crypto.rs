@@ -17,8 +17,8 @@ const KEYS_MAX: usize = 8;
 const KEY_MIN: usize = 16;
 /// Length of a signature in bytes.
 const MAC: usize = 32;
-/// Start of the message that is signed for a cookie, so that the signature of a cookie is not valid
-/// for anything else that the key signs.
+/// Prefix of the message that is signed for a cookie, so that the signature of a cookie is not
+/// valid for anything else that is signed with the same key.
 const COOKIE: &[u8] = b"signed cookie 1\0";
 
 /// Secret keys: the first one signs, and all of them verify. To replace a key, put the
@@ -75,20 +75,20 @@ impl<'k> SigningKeys<'k> {
         mac(key, message).finalize().into_bytes().into()
     }
 
-    /// Returns whether one of the keys has signed a message, given in pieces. The time of a
-    /// comparison does not depend on which bytes of a wrong signature differ.
+    /// Returns whether `signature` is a signature of the message by one of the keys. The message is
+    /// given in pieces. The time of the comparison does not depend on which bytes differ.
     pub fn verify(&self, message: &[&[u8]], signature: &[u8]) -> bool {
         self.keys.iter().any(|key| mac(key, message).verify_slice(signature).is_ok())
     }
 
-    /// Returns whether one of the keys has signed a message, given in pieces. The signature is
-    /// given as 64 hexadecimal digits.
+    /// Returns whether `signature` is a signature of the message by one of the keys, in 64
+    /// hexadecimal digits. The message is given in pieces.
     pub fn verify_hex(&self, message: &[&[u8]], signature: &[u8]) -> bool {
         read_hex(signature).is_some_and(|signature| self.verify(message, &signature))
     }
 
     /// Creates a signed cookie that is valid for this many seconds from the time of the request.
-    /// Clients can read the value, and cannot change it.
+    /// Clients can read the value, but not change it.
     ///
     /// The signature covers name, value and time of expiry. Browsers drop cookies of more
     /// than 4096 bytes, of which signature and time take about 80.

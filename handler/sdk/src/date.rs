@@ -1,5 +1,5 @@
-//! Dates in fields: parsed in the three forms of RFC 9110, section 5.6.7, and
-//! written in the preferred one.
+//! Dates in HTTP fields. Parses the three formats of RFC 9110, section 5.6.7, and writes the
+//! preferred one.
 
 use core::str;
 
@@ -12,12 +12,12 @@ const LONG_DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thurs
 const MONTHS: [&str; 12] =
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/// Days from 1 March of the year 0 to 1 January 1970.
+/// Number of days from 1 March of the year 0 to 1 January 1970.
 const DAYS_TO_EPOCH: i64 = 719_468;
-/// Days of 400 years, after which the calendar repeats.
+/// Number of days in 400 years, after which the calendar repeats.
 const DAYS_OF_ERA: i64 = 146_097;
 
-/// A date of HTTP, in whole seconds.
+/// Date and time of an HTTP field, in whole seconds.
 ///
 /// ```
 /// use handler_sdk::HttpDate;
@@ -36,8 +36,9 @@ impl HttpDate {
     /// Last second of the year 9999, in seconds since 1970: a date has four digits for the year.
     const LAST: i64 = 253_402_300_799;
 
-    /// Returns the date of a number of seconds since 1970. Times after the year 9999 become the
-    /// last second of 9999, and times before the year 0 become the first second of 0.
+    /// Returns the date that is this many seconds after the beginning of 1970. Times after the year
+    /// 9999 become the last second of 9999, and times before the year 0 become the first second of
+    /// 0.
     pub const fn from_unix_seconds(seconds: i64) -> Self {
         HttpDate(if seconds < HttpDate::FIRST {
             HttpDate::FIRST
@@ -54,8 +55,8 @@ impl HttpDate {
     }
 
     /// Parses a date in any of the three forms: `Sun, 06 Nov 1994 08:49:37 GMT`,
-    /// `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`. A year of two
-    /// digits is from 1970 to 2069; [`HttpDate::parse_at`] decides by the clock.
+    /// `Sunday, 06-Nov-94 08:49:37 GMT` and `Sun Nov  6 08:49:37 1994`. Takes a year of two digits as
+    /// a year from 1970 to 2069; [`HttpDate::parse_at`] depends on the current time instead.
     ///
     /// `None` when the text has none of these forms, or names a day or a time that
     /// does not exist. The name of the day is not compared with the date.
@@ -63,13 +64,14 @@ impl HttpDate {
         parse(text, None)
     }
 
-    /// Parses a date like [`HttpDate::parse`], but takes a year of two digits as the latest
-    /// such year that is at most 50 years after `now` (RFC 9110, section 5.6.7).
+    /// Parses a date like [`HttpDate::parse`], but takes a year of two digits as the latest year with
+    /// these last digits that is at most 50 years after `now` (RFC 9110, section 5.6.7).
     pub fn parse_at(text: &[u8], now: HttpDate) -> Option<Self> {
         parse(text, Some(now))
     }
 
-    /// Writes the date, such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+    /// Writes the date into `room`, in the form `Sun, 06 Nov 1994 08:49:37 GMT`, and returns the
+    /// text.
     pub fn write_into(self, room: &mut [u8; HttpDate::LENGTH]) -> &str {
         let (year, month, day) = civil(self.0.div_euclid(DAY));
         let second = self.0.rem_euclid(DAY) as u32;
@@ -139,13 +141,13 @@ fn parts(text: &str, by: char) -> Option<(&str, &str, &str)> {
     Some((first, second, third))
 }
 
-/// Parses a text of exactly this many decimal digits.
+/// Parses a text of exactly `count` decimal digits; `None` for any other text.
 fn digits(text: &str, count: usize) -> Option<i64> {
     (text.len() == count && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse().ok())?
 }
 
-/// Returns the full year for a year of two digits: at most 50 years after `now`, or from 1970 to
-/// 2069 without `now`.
+/// Returns the full year for a year of two digits: the latest one that is at most 50 years after
+/// `now`, or one from 1970 to 2069 if `now` is `None`.
 fn whole_year(two: i64, now: Option<HttpDate>) -> i64 {
     match now {
         None => two + if two < 70 { 2000 } else { 1900 },
@@ -168,8 +170,8 @@ fn date_of(year: i64, month: &str, day: i64, time: &str) -> Option<HttpDate> {
     exists.then(|| HttpDate::from_unix_seconds(days * DAY + hour * 3600 + minute * 60 + second))
 }
 
-/// Returns the days from 1970 to a date, whose month counts from 0. Years begin with
-/// March, so that the leap day is the last one of a year.
+/// Returns the number of days from 1 January 1970 to a date. `month` counts from 0. The calculation
+/// lets years begin with March, so that the leap day is the last day of a year.
 fn days_of(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month < 2 { (year - 1, month + 10) } else { (year, month - 2) };
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));
@@ -177,8 +179,8 @@ fn days_of(year: i64, month: i64, day: i64) -> i64 {
     era * DAYS_OF_ERA + of_era * 365 + of_era / 4 - of_era / 100 + of_year - DAYS_TO_EPOCH
 }
 
-/// Returns year, month and day of a date that is given in days since 1970. Months count
-/// from 0.
+/// Returns the year, the month and the day for a number of days since 1 January 1970. The month
+/// counts from 0.
 fn civil(days: i64) -> (u32, u32, u32) {
     let days = days + DAYS_TO_EPOCH;
     let (era, of_era) = (days.div_euclid(DAYS_OF_ERA), days.rem_euclid(DAYS_OF_ERA));
@@ -252,7 +254,7 @@ mod tests {
         }
     }
 
-    /// Compares with the crate httpdate, which has years from 1970 on.
+    /// Compares with the crate httpdate, which supports years from 1970 on.
     #[test]
     fn dates_are_those_of_another_implementation() {
         let mut date = 0u64;

@@ -120,8 +120,8 @@ const fn digit(byte: u8) -> Option<u8> {
     }
 }
 
-/// Percent-encodes a text so that it can stand anywhere in a path, a query, a form or a
-/// cookie: all but ASCII letters, digits and `-._~` (RFC 3986, section 2.3) is encoded.
+/// Percent-encodes a text so that it can be used anywhere in a path, a query, a form or a
+/// cookie. Encodes everything except ASCII letters, digits and `-._~` (RFC 3986, section 2.3).
 ///
 /// ```
 /// let location: String = "/find?q=".chars().chain(handler_sdk::percent_encoded("a&b ü")).collect();

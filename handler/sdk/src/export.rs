@@ -32,17 +32,18 @@
 /// handler_sdk::export!(answer, values, prepare = [NAME]);
 /// ```
 ///
-/// With `values`, the module takes the [values](crate::values) of its site.
+/// With `values`, the module gets the [values](crate::values) of its site.
 ///
-/// With `prepare`, each listed [`State`](crate::State) is computed once when a version of the
-/// module starts, and every request finds it computed. The function of a state may read the values.
+/// With `prepare`, each listed [`State`](crate::State) is computed once, when a version of the
+/// module starts, and every request finds the result. The function that computes a state may read
+/// the values.
 ///
-/// The macro defines the panic handler, too. A crate that links the standard library, perhaps only
-/// through a dependency, has the panic handler of the standard library already: turn on the SDK's
-/// feature `std`, and a hook passes the text of a panic to the host.
+/// The macro also defines the panic handler. A crate that links the standard library, perhaps only
+/// through a dependency, already has the panic handler of the standard library. For such a crate,
+/// turn on the SDK's feature `std`: a panic hook then passes the panic message to the host.
 ///
-/// On other targets than WebAssembly the macro only checks its arguments, so that
-/// the crate can be tested natively.
+/// On targets other than WebAssembly, the macro only checks its arguments, so that the crate can be
+/// tested natively.
 #[macro_export]
 macro_rules! export {
     ($answer:path, values $(, prepare = [$($state:path),* $(,)?])? $(,)?) => {
@@ -83,9 +84,10 @@ macro_rules! export {
     };
 }
 
-/// Defines the panic handler, and the export `_initialize` if there are states to prepare. Whether
-/// this definition or the one for the standard library is compiled depends on the features of the
-/// SDK, not on those of the crate that uses [`export!`](crate::export!).
+/// Defines the panic handler, and the export `_initialize` if there are states to prepare. A macro
+/// of its own, because the SDK's feature `std` selects it or the one below: in
+/// [`export!`](crate::export!), a `cfg` would refer to the features of the crate that uses the
+/// macro.
 #[cfg(not(feature = "std"))]
 #[doc(hidden)]
 #[macro_export]
@@ -156,26 +158,27 @@ mod wasm {
 
     /// Size of a WebAssembly page in bytes: the unit in which memory grows.
     const PAGE: u64 = 65_536;
-    /// Alignment of all allocations in bytes: that of the largest plain type.
+    /// Alignment of all allocations in bytes. No primitive type needs a larger one.
     const ALIGNMENT: u64 = 16;
-    /// Maximum length of the stored text of a panic, in bytes; the rest is cut off.
+    /// Maximum length of the stored panic message, in bytes; the rest is cut off.
     const PANIC_TEXT_MAX: usize = 512;
 
-    /// First free address of the memory; 0 before the first allocation.
+    /// First free address in the memory; 0 before the first allocation.
     static NEXT: AtomicU32 = AtomicU32::new(0);
 
-    /// Reserves memory of this length in bytes, for the export `alloc`. Returns the address, or
+    /// Implements the export `alloc`: reserves `length` bytes of memory. Returns their address, or
     /// [`NO_ROOM`].
     pub fn alloc(length: u32) -> u32 {
         reserve(length).unwrap_or(NO_ROOM)
     }
 
-    /// Answers a request, for the export `handle`, and returns where the encoded response stands.
+    /// Implements the export `handle`: answers a request, and returns the span of the encoded
+    /// response.
     ///
     /// # Safety
     ///
-    /// `request` is a span that [`alloc`] returned, that is filled, and that is passed
-    /// only once.
+    /// `request` must be a span that [`alloc`] has returned and that the host has filled. Each span
+    /// must be passed only once.
     pub unsafe fn handle(request: Span, answer: Action) -> Span {
         // SAFETY: the caller guarantees that `alloc` returned these addresses and that
         // the bytes are filled. Nobody else has them, so nothing writes to them while
@@ -205,8 +208,7 @@ mod wasm {
         }
     }
 
-    /// Allocates memory of this length in bytes, which lasts until the end of the
-    /// request.
+    /// Allocates `length` bytes, which stay allocated until the end of the request.
     pub(crate) fn leak(length: usize) -> &'static mut [u8] {
         let address = u32::try_from(length).ok().and_then(reserve);
         let Some(address) = address else {
@@ -218,7 +220,7 @@ mod wasm {
     }
 
     /// Reserves the next free range of memory, growing the memory as needed. Returns the address of
-    /// the range, or `None` if the memory cannot grow so far.
+    /// the range, or `None` if the memory cannot grow enough.
     ///
     /// All memory past the module's data belongs to this function, so a module that uses the SDK
     /// must have no other allocator. The allocator of the feature `alloc` calls this function.
@@ -236,11 +238,11 @@ mod wasm {
         Some(start)
     }
 
-    /// Returns the first free address, aligned.
+    /// Returns the first free address, which is aligned.
     fn next_free() -> u32 {
         unsafe extern "C" {
-            /// Symbol that the linker places at the first address past stack and
-            /// data, aligned.
+            /// Symbol that the linker places at the first address after the stack and the data,
+            /// aligned.
             static __heap_base: u8;
         }
         match NEXT.load(Relaxed) {
@@ -249,12 +251,12 @@ mod wasm {
         }
     }
 
-    /// Returns the first address past the memory.
+    /// Returns the address just past the end of the memory.
     fn memory_end() -> u64 {
         wasm32::memory_size::<0>() as u64 * PAGE
     }
 
-    /// Returns all memory from the first free address on, without growing the memory.
+    /// Returns all memory from the first free address to the end, without growing the memory.
     fn rest_of_memory<'a>() -> &'a mut [u8] {
         let start = next_free();
         let length = memory_end().saturating_sub(u64::from(start));
@@ -263,8 +265,8 @@ mod wasm {
         unsafe { slice::from_raw_parts_mut(start as *mut u8, length as usize) }
     }
 
-    /// Allocator that hands out memory from the bottom up. Only the last allocation
-    /// can be freed: a request ends soon, and all of its memory with it.
+    /// Allocator that hands out memory from the bottom up. Can free only the latest allocation,
+    /// because a request ends soon and the host then resets all memory.
     #[cfg(feature = "alloc")]
     struct Heap;
 
@@ -322,7 +324,8 @@ mod wasm {
         end_of(block, layout) == NEXT.load(Relaxed)
     }
 
-    /// Returns the value that `NEXT` had just after a block was allocated.
+    /// Returns the first aligned address after a block. If the block is the latest allocation, this
+    /// is the value of `NEXT`.
     #[cfg(feature = "alloc")]
     fn end_of(block: *mut u8, layout: Layout) -> u32 {
         (block.addr() as u32 + layout.size() as u32).next_multiple_of(ALIGNMENT as u32)
@@ -335,23 +338,23 @@ mod wasm {
 
     static PANIC_TEXT: PanicText = PanicText(UnsafeCell::new(([0; PANIC_TEXT_MAX], 0)));
 
-    /// Returns where the text of the panic stands, for the export `panic_message`; an empty span if
-    /// nothing has panicked.
+    /// Implements the export `panic_message`: returns the span of the panic message, which is empty
+    /// if nothing has panicked.
     pub fn panic_message() -> Span {
         // SAFETY: there is one thread, and a panic has ended in a trap before this runs.
         let (text, length) = unsafe { &*PANIC_TEXT.0.get() };
         Span { address: text.as_ptr().addr() as u32, length: *length as u32 }
     }
 
-    /// Stores the text of a panic for [`panic_message`], and traps.
+    /// Stores the message of a panic for [`panic_message`], and traps.
     #[cfg(not(feature = "std"))]
     pub fn panic(info: &PanicInfo<'_>) -> ! {
         store_panic(info.message(), info.location());
         wasm32::unreachable()
     }
 
-    /// Sets the hook by which the standard library stores the text of a panic for
-    /// [`panic_message`], before it traps.
+    /// Sets a panic hook that stores the message of a panic for [`panic_message`]. The standard
+    /// library traps after the hook.
     #[cfg(feature = "std")]
     pub fn set_panic_hook() {
         std::panic::set_hook(std::boxed::Box::new(|info| {

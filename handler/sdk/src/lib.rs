@@ -1,5 +1,5 @@
-//! SDK for handlers: the request as a view, the response as a value, a route table,
-//! and a macro that exports a function as the handler of a module.
+//! SDK for handlers: types for the request and the response, a route table, and a macro that
+//! exports a function as the handler of a module.
 //!
 //! A complete handler, except for `#![no_std]` at its start:
 //!
@@ -38,23 +38,23 @@
 //! module, `lib` for tests. `cargo build --release --target wasm32-unknown-unknown`
 //! builds the module.
 //!
-//! | to | there is |
+//! | to | use |
 //! | --- | --- |
 //! | read a request | [`Request`]: `path`, `param`, `query_value`, `field`, `field_text`, `cookie`, `form`, `body`, `accepts` |
-//! | know what the host knows | [`Request`]: `id`, `client`, `time` |
-//! | answer it | [`Response`]: `html`, `text`, `json_bytes`, `redirect`, `field`, `add_field`, `set_cookie`, `body` |
-//! | choose what is done | [`Router`], and [`Index`] for many routes |
-//! | save transfers | [`Response::conditional`]: entity tags, dates, ranges |
+//! | read what the host adds to a request | [`Request`]: `id`, `client`, `time` |
+//! | answer | [`Response`]: `html`, `text`, `json_bytes`, `redirect`, `field`, `add_field`, `set_cookie`, `body` |
+//! | choose an action by method and path | [`Router`], and [`Index`] for many routes |
+//! | avoid sending content again | [`Response::conditional`]: entity tags, dates, ranges |
 //! | serve a folder of files | [`Site`], and feature `build` for the build script |
 //! | answer scripts from other origins | [`Cors`] |
 //! | test natively | [`test::Client`](crate::test) |
 //! | prepare something once | [`State`] |
-//! | read what the operator gave: texts and secrets | [`values`] |
-//! | draw random bytes | [`fill_random`]; feature `getrandom` for crates that want them |
+//! | read texts and secrets that the operator has set | [`values`] |
+//! | draw random bytes | [`fill_random`]; feature `getrandom` for crates that need them |
 //! | sign cookies and messages | feature `crypto`: `SigningKeys` |
-//! | tell the log | [`log!`] |
-//! | own memory: `String`, `Vec`, `format!` | feature `alloc`, and the [`prelude`]; [`Response`] takes owned values too |
-//! | speak JSON | feature `json`: `Request::json`, `Response::json` |
+//! | write to the log | [`log!`] |
+//! | use `String`, `Vec`, `format!` | feature `alloc`, and the [`prelude`]; [`Response`] takes owned values |
+//! | read and write JSON | feature `json`: `Request::json`, `Response::json` |
 //! | use crates that link the standard library | feature `std`, without `#![no_std]` |
 //!
 //! Unused parts are not linked into a module. No feature is on by default, and
@@ -64,8 +64,8 @@
 //! much memory should start with it (`-C link-arg=--initial-memory=BYTES`).
 //!
 //! A handler sees only the bytes of the request, and values and random bits where it asks
-//! for them: it has no socket, file or clock. A panic costs one request: the client gets
-//! 500, and the text of the panic is logged.
+//! for them: it has no socket, file or clock. A panic affects only one request: the client
+//! gets status 500, and the panic message is logged.
 
 #![no_std]
 
@@ -135,10 +135,11 @@ pub use site::{SiteFile, SiteVariant};
 pub use state::State;
 pub use status::Status;
 
-/// Answers the bytes of a request: by `answer`, or with 400 when they are no request.
+/// Parses the bytes of a request and calls `answer`. Returns a response with status 400 if the
+/// bytes are not a request.
 ///
-/// A module does exactly this between copying the request in and the response out,
-/// so a native test sees what a client would see.
+/// A module does exactly this between copying the request in and the response out, so a native test
+/// gets the response that a client would get.
 pub fn respond<'a>(request: &'a [u8], answer: Action) -> Response<'a> {
     match Request::parse(request) {
         Ok(request) => answer(request),
@@ -146,8 +147,8 @@ pub fn respond<'a>(request: &'a [u8], answer: Action) -> Response<'a> {
     }
 }
 
-/// Compiles the Rust code of the guide for authors as doc tests. Needs more features of the SDK
-/// than a handler does, and `docs/handlers.md`, which `host new` does not copy.
+/// Compiles the Rust code in `docs/handlers.md` as doc tests. Left out of other builds: the code
+/// needs more features than a handler does, and `host new` copies the SDK without that file.
 #[cfg(all(doctest, feature = "alloc", feature = "build", feature = "crypto", feature = "json"))]
 #[doc = include_str!("../../../docs/handlers.md")]
 mod guide {}

@@ -7,8 +7,8 @@ use crate::export;
 use crate::text::Text;
 
 /// Maximum length of a line that [`log!`](crate::log!) formats, in bytes; the rest is cut off. The
-/// SDK does not cut a text without arguments. The host's limit on any line (`--log-line-max`) may
-/// be lower.
+/// SDK does not cut a line that needs no formatting. The host's limit on any line
+/// (`--log-line-max`) may be lower.
 pub const LINE_MAX: usize = 1024;
 
 /// Severity of a log line.

@@ -1,8 +1,7 @@
-//! Media types by the names of files.
+//! Determines the media type of a file from its name.
 
-/// Extensions in lower case, sorted, and their media types: those that IANA has
-/// registered, or else the usual ones. Text has a charset, because clients differ in
-/// their defaults.
+/// File extensions in lower case, sorted, with their media types: those that IANA has registered,
+/// or else the usual ones. Text types have a charset, because the defaults of clients differ.
 const TYPES: [(&str, &str); 50] = [
     ("avif", "image/avif"),
     ("bmp", "image/bmp"),
@@ -56,7 +55,7 @@ const TYPES: [(&str, &str); 50] = [
     ("zip", "application/zip"),
 ];
 
-/// Returns the media type of a file by its extension, in upper or lower case;
+/// Returns the media type for the extension of a file name. Case does not matter.
 /// `application/octet-stream` for an unknown extension.
 ///
 /// ```

@@ -1,11 +1,12 @@
 //! Writes a message piece by piece into a buffer, and measures the message even if the
 //! buffer is too short.
 
-/// Message that is written to a buffer piece by piece, and measured even if the buffer is too
-/// short.
+/// Message that is written into a buffer piece by piece. Counts its length even if the buffer is
+/// too short.
 pub(crate) struct Message<'r> {
     room: &'r mut [u8],
-    /// Length of all pieces so far in bytes, whether or not they fit into the buffer.
+    /// Total length of the pieces that were written, in bytes, even if they do not fit into the
+    /// buffer.
     length: usize,
 }
 
@@ -35,9 +36,9 @@ impl<'r> Message<'r> {
     }
 }
 
-/// Copies a piece to a place of equal length. Most pieces of a head are short, and are
-/// copied word by word: for WebAssembly's instruction `memory.copy` an engine leaves the
-/// module's code, which takes longer.
+/// Copies a piece into a slice of equal length. Copies short pieces, such as most pieces of a head,
+/// word by word: to execute WebAssembly's instruction `memory.copy`, an engine leaves the module's
+/// code, which takes longer.
 fn copy(piece: &[u8], place: &mut [u8]) {
     if piece.len() > 32 {
         return place.copy_from_slice(piece);
@@ -56,8 +57,8 @@ fn copy(piece: &[u8], place: &mut [u8]) {
         || copy_ends::<1>(piece, place);
 }
 
-/// Copies the first `N` and the last `N` bytes, which together are all of a piece of up
-/// to twice that length. Returns false when the piece is shorter than `N`.
+/// Copies the first `N` and the last `N` bytes of a piece. This copies the whole piece if it has at
+/// most `2 * N` bytes. Returns false if the piece is shorter than `N`.
 #[inline(always)]
 fn copy_ends<const N: usize>(piece: &[u8], place: &mut [u8]) -> bool {
     if let (Some(first), Some(first_place)) = (piece.first_chunk::<N>(), place.first_chunk_mut::<N>()) {

@@ -4,12 +4,13 @@ use crate::log::Level;
 use core::cell::Cell;
 
 std::thread_local! {
-    /// The encoded values of the client whose request this thread handles.
+    /// Values of the test client whose request this thread is handling, encoded as in
+    /// [`abi`](crate::abi).
     static VALUES: Cell<&'static str> = const { Cell::new("") };
 }
 
-/// Allocates memory of this length in bytes that is never freed. In a module, such memory lasts
-/// until the end of the request.
+/// Allocates `length` bytes, which are never freed. In a module, such memory lasts until the end of
+/// the request.
 pub(crate) fn leak(length: usize) -> &'static mut [u8] {
     std::vec![0; length].leak()
 }
@@ -19,20 +20,21 @@ pub(crate) fn log(level: Level, line: &str) {
     std::eprintln!("{}: {line}", level.name());
 }
 
-/// Returns 64 bits that differ between calls: the standard library's hasher has random
+/// Returns 64 bits that differ between calls, because the standard library's hasher has random
 /// keys.
 pub(crate) fn random() -> u64 {
     use std::hash::{BuildHasher, RandomState};
     RandomState::new().hash_one(0)
 }
 
-/// Returns the encoded values of the client whose request this thread handles.
+/// Returns the values of the test client whose request this thread is handling, encoded as in
+/// [`abi`](crate::abi).
 pub(crate) fn values() -> &'static str {
     VALUES.get()
 }
 
-/// Calls a function with these encoded values, and then restores the previous values, even if the
-/// function panics.
+/// Calls a function while this thread has these encoded values. Then restores the previous values,
+/// even if the function panics.
 pub(crate) fn with_values<R>(encoded: &'static str, call: impl FnOnce() -> R) -> R {
     struct Before(&'static str);
     impl Drop for Before {

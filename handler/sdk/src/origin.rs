@@ -1,4 +1,4 @@
-//! What the host adds to a request: an id, the client's address, the time, and its trace.
+//! Reads what the host adds to a request: an id, the client's address, the time, and the trace.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -13,14 +13,14 @@ impl<'a> Request<'a> {
         self.field_text(REQUEST_ID)
     }
 
-    /// Returns the address of the client: the peer's, or the one that a trusted proxy
-    /// names. `None` if the client has no address, as on a Unix socket.
+    /// Returns the IP address of the client, which is that of the peer or the one that a trusted
+    /// proxy reports. `None` if the client has no IP address, as on a Unix socket.
     pub fn client(&self) -> Option<IpAddr> {
         self.field_text(FORWARDED_FOR)?.parse().ok()
     }
 
     /// Returns the time at which the head of the request was complete, since the Unix epoch, in
-    /// whole milliseconds. This time is the only clock of a handler, and stands still during a
+    /// whole milliseconds. This time is the only clock of a handler, and does not advance during a
     /// request. `None` if the request did not come from a host.
     ///
     /// ```
@@ -40,8 +40,8 @@ impl<'a> Request<'a> {
     /// Returns the id of the trace that the request belongs to: 32 hexadecimal digits, as in the
     /// log. `None` if `traceparent` is missing, malformed or repeated.
     ///
-    /// A host that takes part in traces (`--traceparent`) gives every request an id of a trace. Any
-    /// other host passes on what the client sent, which may be made up.
+    /// A host that takes part in traces (`--traceparent`) gives every request a trace id. Any other
+    /// host passes on what the client sent, which may be made up.
     ///
     /// ```
     /// # use handler_sdk::Request;

@@ -35,7 +35,7 @@ pub use crate::{__format_without_alloc as format, __vec_without_alloc as vec};
 #[allow(deprecated, reason = "the deprecation names the feature where a handler uses the type")]
 pub use missing::{String, Vec};
 
-/// Stand-ins for types that need a heap, so that the compiler's error names the feature.
+/// Stand-ins for types that need a heap, so that the compiler's error names the feature `alloc`.
 #[cfg(not(feature = "alloc"))]
 mod missing {
     use core::marker::PhantomData;

@@ -1,5 +1,5 @@
-//! Random bytes. They follow from a seed that the host draws from the system's generator
-//! for each request, and records with a request that failed.
+//! Random bytes. The host derives them from a seed, which it draws from the system's generator for
+//! each request. The host records the seed of a request that failed.
 
 #[cfg(not(target_arch = "wasm32"))]
 use crate::native::random;
@@ -8,10 +8,10 @@ use wasm::random;
 
 /// Fills a buffer with random bytes, fit for keys and tokens.
 ///
-/// Only a module that uses this function has the import `host.random`. Call it only while a request
-/// is handled. The host rejects a version that draws random bytes while it starts, as in a
-/// [`State`](crate::State) that [`export!`](crate::export!) prepares, because all requests would
-/// get equal bytes.
+/// Only a module that uses this function has the import `host.random`. Call this function only
+/// while a request is handled. The host rejects a version that draws random bytes while it starts,
+/// as in a [`State`](crate::State) that [`export!`](crate::export!) prepares, because all requests
+/// would get equal bytes.
 ///
 /// In native tests, the bytes come from the keys of the standard library's hasher.
 ///

@@ -1,11 +1,11 @@
-//! Request as a view: slices of the bytes that the host copied in.
+//! The request, as slices of the bytes that the host copied into the module's memory.
 //!
 //! Only the request line is parsed before a handler runs. Fields and body are located
 //! on demand, because most routes need few or none of them. They are not checked again:
 //! the host has validated every byte, and encoded the request canonically.
 //!
-//! No function panics on any input, because a trap would cost the client a clear
-//! response.
+//! No function panics on any input, because a panic would trap, and the client would get status 500
+//! instead of a clear response.
 
 use core::fmt;
 use core::str;
@@ -26,28 +26,28 @@ use crate::bytes::{find, graphic_run, is_token_byte};
 /// ```
 #[derive(Clone, Copy)]
 pub struct Request<'a> {
-    /// Token bytes, so ASCII; never empty.
+    /// Bytes of a token, which are ASCII. Never empty.
     method: &'a [u8],
-    /// Graphic ASCII; never empty.
+    /// Printable ASCII without spaces. Never empty.
     target: &'a [u8],
     /// Length of the path within the target, in bytes.
     path_length: usize,
-    /// Field lines, an empty line and the body.
+    /// Bytes after the request line: field lines, an empty line and the body.
     after_line: &'a [u8],
     /// Pattern of the chosen route; empty before a route is chosen.
     route: &'static str,
 }
 
-/// Error of [`Request::parse`]: the bytes do not begin with a request line of the contract's form.
+/// Error of [`Request::parse`]: the bytes do not begin with a request line as the host writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
 impl<'a> Request<'a> {
-    /// Parses the request line of canonical bytes: a method, a target of graphic
-    /// ASCII, and `HTTP/1.1`, up to CR LF.
+    /// Parses a request as the host encodes it. Only the request line is parsed: a method, a target
+    /// of printable ASCII without spaces, and `HTTP/1.1`, up to CR LF.
     ///
-    /// Fields and body are not checked, because the host has checked them. In bytes from
-    /// elsewhere, they are read as [`Request::fields`] and [`Request::body`] describe.
+    /// Fields and body are not checked, because the host has checked them. [`Request::fields`] and
+    /// [`Request::body`] say how they treat malformed bytes that did not come from the host.
     ///
     /// # Errors
     ///
@@ -61,7 +61,7 @@ impl<'a> Request<'a> {
         text(self.method)
     }
 
-    /// Returns the request target: path and query, or `*`.
+    /// Returns the request target: path and query; `*` with OPTIONS; or host and port with CONNECT.
     pub fn target(&self) -> &'a str {
         text(self.target)
     }
@@ -72,7 +72,7 @@ impl<'a> Request<'a> {
         text(self.path_bytes())
     }
 
-    /// Returns the target after the first `?`, or `None` without a `?`.
+    /// Returns the query, which is the target after the first `?`. `None` if the target has no `?`.
     pub fn query(&self) -> Option<&'a str> {
         self.target.get(self.path_length + 1..).map(text)
     }
@@ -193,7 +193,7 @@ fn text(ascii: &[u8]) -> &str {
     str::from_utf8(ascii).unwrap_or("")
 }
 
-/// Returns the value of a field line, if the line has this name in any case of letters.
+/// Returns the value of a field line if the line has this name. Case does not matter in the name.
 fn value_of<'a>(line: &'a [u8], name: &str) -> Option<&'a [u8]> {
     let (found, rest) = line.split_at_checked(name.len())?;
     let value = rest.strip_prefix(b":")?;
@@ -311,7 +311,7 @@ mod tests {
         }
     }
 
-    /// Checks requests that the host never makes, and whose results are defined all the same.
+    /// Checks requests that the host never sends, but for which results are defined.
     #[test]
     fn what_follows_the_request_line_is_read_as_far_as_it_goes() {
         let fields = |lines: &str| {

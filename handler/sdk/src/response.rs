@@ -1,4 +1,4 @@
-//! Response as a value, and its encoding.
+//! The response, and its encoding.
 //!
 //! The host frames the message, so nothing here writes `content-length`,
 //! `date` or `connection`.
@@ -13,8 +13,8 @@ use crate::message::Message;
 use crate::route::Methods;
 use crate::status::Status;
 
-/// Maximum number of fields of a response, which are stored inline, because there may be no
-/// allocator.
+/// Maximum number of fields of a response. [`Response`] stores its fields inline, because there may
+/// be no allocator.
 pub const FIELDS_MAX: usize = 16;
 
 /// One HTTP response, which may borrow from the request that it answers.
@@ -29,7 +29,7 @@ pub const FIELDS_MAX: usize = 16;
 #[derive(Clone, Copy, Debug)]
 pub struct Response<'a> {
     status: Status,
-    /// Fields in order, followed by free places.
+    /// Fields in order, followed by `None` in the unused places.
     fields: [Option<(&'a str, &'a [u8])>; FIELDS_MAX],
     allow: Option<Methods>,
     body: &'a [u8],
@@ -51,8 +51,8 @@ impl<'a> Response<'a> {
         Response::typed(status, "text/plain; charset=utf-8", text.into_bytes())
     }
 
-    /// Creates a response from encoded JSON. To encode a value, there is `Response::json`
-    /// with the feature `json`.
+    /// Creates a response from encoded JSON. To encode a value, use `Response::json` of the feature
+    /// `json`.
     pub fn json_bytes(status: Status, json: impl Content<'a>) -> Self {
         Response::typed(status, "application/json", json.into_bytes())
     }
@@ -61,8 +61,8 @@ impl<'a> Response<'a> {
     ///
     /// # Panics
     ///
-    /// When the value cannot be encoded, such as a map whose keys are not text. In
-    /// a module, a panic costs one request, as in [`Response::field`].
+    /// When the value cannot be encoded, such as a map whose keys are not text. In a module, only
+    /// this request fails, as with [`Response::field`].
     #[cfg(feature = "json")]
     #[allow(clippy::panic, reason = "the author of a handler is to be told at once")]
     #[track_caller]
@@ -73,20 +73,20 @@ impl<'a> Response<'a> {
         }
     }
 
-    /// Creates a redirect with 303, after which the client sends GET: the usual response
-    /// to a form. For other redirects, add the field `location` to a response with a
+    /// Creates a redirect with status 303, which a client follows with GET. This is the usual
+    /// response to a form. For other redirects, add the field `location` to a response with a
     /// status such as [`Status::PERMANENT_REDIRECT`].
     ///
     /// # Panics
     ///
-    /// When the location holds control bytes, as in [`Response::field`].
+    /// When the location contains control bytes; see [`Response::field`].
     #[track_caller]
     pub fn redirect(location: impl Content<'a>) -> Self {
         Response::new(Status::SEE_OTHER).field("location", location)
     }
 
-    /// Creates a response whose content type is a constant of this file, so that the type
-    /// needs no check at run time.
+    /// Creates a response with a content type, which must be a constant of this file, because it is
+    /// not checked.
     #[inline(never)]
     const fn typed(status: Status, media_type: &'static str, body: &'a [u8]) -> Self {
         let mut response = Response::new(status);
@@ -96,8 +96,8 @@ impl<'a> Response<'a> {
         response
     }
 
-    /// Sets a field, in place of all fields of this name. Case does not matter in the
-    /// name. A value may come from a client: bytes that would end the line are refused.
+    /// Sets a field, in place of all fields of this name. Case does not matter in the name. The
+    /// value may come from a client: this function panics on bytes that would end the line.
     ///
     /// ```
     /// # use handler_sdk::{Response, Status};
@@ -108,9 +108,9 @@ impl<'a> Response<'a> {
     ///
     /// # Panics
     ///
-    /// When the name is not a token, the value holds control bytes, or there are
-    /// [`FIELDS_MAX`] fields of other names already. In a module, a panic costs one
-    /// request: the client gets 500, and the text is logged.
+    /// When the name is not a token, the value contains control bytes, or there are [`FIELDS_MAX`]
+    /// fields of other names already. In a module, only this request fails: the client gets status
+    /// 500, and the panic message is logged.
     #[must_use]
     #[track_caller]
     pub fn field(mut self, name: &'a str, value: impl Content<'a>) -> Self {
@@ -118,8 +118,8 @@ impl<'a> Response<'a> {
         self
     }
 
-    /// Adds a field beside others of its name, such as a second `link`. A field that may
-    /// stand only once ([`SINGLE_FIELDS`]), such as `content-type`, is replaced, as by
+    /// Adds a field without removing others of this name, as for a second `link`. A field that may
+    /// occur only once ([`SINGLE_FIELDS`]), such as `content-type`, is replaced, as by
     /// [`Response::field`].
     ///
     /// # Panics
@@ -262,8 +262,8 @@ impl<'a> Response<'a> {
         self.fields().filter(move |(own, _)| own.eq_ignore_ascii_case(name)).map(|(_, value)| value)
     }
 
-    /// Returns the methods of the field `allow`, which the router sets with 405 and in
-    /// answer to OPTIONS.
+    /// Returns the methods in the field `allow`. The router sets this field in responses with
+    /// status 405 and in responses to OPTIONS.
     pub const fn allowed_methods(&self) -> Option<Methods> {
         self.allow
     }
@@ -273,8 +273,8 @@ impl<'a> Response<'a> {
         self.body
     }
 
-    /// Returns a response with the body of this page, and with the status, the methods of `allow`
-    /// and the fields of `response`. Fields that `response` lacks come from the page.
+    /// Returns `response` with the body of this page, and with those fields of the page that
+    /// `response` lacks.
     pub(crate) fn under(&self, response: &Response<'a>) -> Self {
         let own = self
             .fields
@@ -299,9 +299,9 @@ impl<'a> Response<'a> {
         (length <= room.len()).then_some(length)
     }
 
-    /// Writes as much of the encoded response as fits, and returns its full length in bytes. One
-    /// function measures and writes, because the host would have to compile a second function at
-    /// every swap, too.
+    /// Writes as much of the encoded response as fits, and returns its full length in bytes. The
+    /// same function measures and writes, because the host would have to compile a second function
+    /// at every swap.
     #[inline(never)]
     fn write(&self, room: &mut [u8]) -> usize {
         let mut message = Message::new(room);
@@ -329,13 +329,13 @@ impl<'a> Response<'a> {
     }
 }
 
-/// Text of the panic about a field that a response cannot have.
+/// Message of the panic when a field cannot be added to a response.
 struct BadField<'a> {
     name: &'a str,
     cause: &'static str,
 }
 
-/// Writes the text without regard to a width, because the code for padding would make a module
+/// Ignores formatting options such as a width, because the code for padding would make a module
 /// larger.
 impl fmt::Display for BadField<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,4 +1,4 @@
-//! A folder of files that became part of the module when it was built.
+//! Serves a folder of files that was included in the module at build time.
 
 use crate::accept::{parse_quality, weight};
 use crate::bytes::{Split, find};
@@ -14,8 +14,8 @@ pub(crate) const PATH_MAX: usize = 255;
 /// Name of the file that answers a request for its folder.
 const INDEX: &[u8] = b"index.html";
 
-/// Includes the static site that the build script has made of a folder. Expands to an expression of
-/// type [`Site`](crate::Site).
+/// Includes the static site that the build script has created from a folder. Expands to an
+/// expression of type [`Site`](crate::Site).
 ///
 /// The build helper sets the environment variable `HANDLER_SDK_SITE`, which holds the path of the
 /// generated code. `OUT_DIR` would not show whether the helper was called, because every crate with
@@ -30,11 +30,10 @@ macro_rules! site {
     };
 }
 
-/// A static site: files by their paths, with entity tags, ranges and compressed
-/// variants.
+/// A static site. Serves files by their paths, with entity tags, ranges and compressed variants.
 ///
-/// The build script names the folder, with the SDK under `[build-dependencies]` and
-/// its feature `build`:
+/// The build script names the folder. It needs the SDK under `[build-dependencies]`, with the
+/// feature `build`:
 ///
 /// ```text
 /// fn main() {
@@ -56,14 +55,13 @@ macro_rules! site {
 ///
 /// | path | answer |
 /// | --- | --- |
-/// | of a file | the file, by [`Response::conditional`] |
+/// | of a file | the file, whole or in part, or 304; see [`Response::conditional`] |
 /// | ends in `/` | `index.html` of that folder |
 /// | of a folder with `index.html` | 308 to the path with `/` |
 /// | anything else | 404, with the site's `404.html` if it has one |
 ///
-/// OPTIONS is answered 204, and any other method than GET and HEAD 405. A file
-/// `app.js.br` or `app.js.gz` beside `app.js` is the compressed variant for clients that
-/// accept it.
+/// OPTIONS is answered with status 204, and any method other than GET and HEAD with 405. A file
+/// `app.js.br` or `app.js.gz` beside `app.js` is the compressed variant for clients that accept it.
 #[derive(Clone, Copy, Debug)]
 pub struct Site {
     /// Files of the site, sorted by path.
@@ -76,18 +74,18 @@ pub struct Site {
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct SiteFile {
-    /// Path relative to the folder of the site, without a slash at its start.
+    /// Path relative to the folder of the site, without a leading slash.
     pub path: &'static str,
     pub media_type: &'static str,
-    /// The file itself, and then its compressed variants, Brotli before gzip.
+    /// The uncompressed file, followed by its compressed variants, Brotli before gzip.
     pub variants: &'static [SiteVariant],
 }
 
-/// The content of a file, as it is or compressed.
+/// Content of a file, compressed or not.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct SiteVariant {
-    /// Content coding; empty for the file itself.
+    /// Content coding, such as `gzip`; empty if the content is not compressed.
     pub coding: &'static str,
     pub etag: &'static str,
     pub content: &'static [u8],
@@ -118,14 +116,14 @@ impl Site {
     }
 
     /// Sets the field `cache-control` of responses with a file. The default is `no-cache`: a client
-    /// asks each time, and gets 304 if the file has not changed.
+    /// asks each time whether the file has changed, and gets 304 if not.
     #[must_use]
     pub const fn cache_control(mut self, value: &'static str) -> Site {
         self.cache_control = value;
         self
     }
 
-    /// Answers a request with the file that its path names, as the table at [`Site`] says.
+    /// Answers a request with the file at its path; see the table at [`Site`].
     pub fn answer<'a>(&self, request: Request<'a>) -> Response<'a> {
         if !matches!(request.method_bytes(), b"GET" | b"HEAD") {
             let response = match request.method_bytes() {
@@ -209,8 +207,9 @@ impl Request<'_> {
     }
 }
 
-/// Decodes a path into `room`, and returns the decoded length in bytes. `None` for a path that no
-/// file has: longer than [`PATH_MAX`], or with an encoded slash, which is no separator.
+/// Percent-decodes a path into `room`, and returns the decoded length in bytes. `None` if no file
+/// can have the path: it is longer than [`PATH_MAX`], or contains an encoded slash, which does not
+/// separate folders.
 fn decode(path: &[u8], room: &mut [u8]) -> Option<usize> {
     let mut length = 0;
     for byte in Encoded::percent(path).decoded() {
@@ -221,7 +220,7 @@ fn decode(path: &[u8], room: &mut [u8]) -> Option<usize> {
     (slashes(path) == slashes(room.get(..length)?)).then_some(length)
 }
 
-/// Returns the target of a request with a slash after the path, in leaked memory.
+/// Returns the target of a request with a slash added after the path, in leaked memory.
 fn with_slash(request: Request<'_>) -> &'static [u8] {
     let target = request.target().as_bytes();
     let (path, query) = target.split_at(find(b'?', target).unwrap_or(target.len()));

@@ -2,10 +2,10 @@
 
 use crate::export::Once;
 
-/// Value that a function computes once: when a version of the module starts, if
-/// [`export!`](crate::export!) names it under `prepare`, and otherwise on first
-/// use. Without `prepare` each request that uses the value computes it, because
-/// every request starts from the state after the module's start.
+/// Value that a function computes once. If [`export!`](crate::export!) lists the state under
+/// `prepare`, the value is computed when a version of the module starts. Otherwise each request
+/// that uses the value computes it on first use, because every request starts from the state of the
+/// module after its start.
 ///
 /// ```
 /// use handler_sdk::{Request, Response, State, Status};
@@ -30,13 +30,13 @@ pub struct State<T> {
 }
 
 impl<T> State<T> {
-    /// Creates a state from the function that computes it. The function must not
-    /// use the state itself.
+    /// Creates a state from the function that computes the value. The function must not use the
+    /// state itself.
     pub const fn new(make: fn() -> T) -> Self {
         State { value: Once::new(), make }
     }
 
-    /// Returns the value, and computes it on first use.
+    /// Returns the value. Computes it on first use.
     ///
     /// # Panics
     ///

@@ -15,9 +15,9 @@
 //! assert_eq!(reply.field("content-type"), Some("text/plain; charset=utf-8"));
 //! ```
 //!
-//! Sending panics with a reason if the request line is malformed, or the response has a body that
-//! its status forbids, because a test fails by panicking. A test does not find other responses that
-//! the host refuses.
+//! Sending a request panics if the request line is malformed, or if the response has a body
+//! although its status forbids one. The client does not detect other responses that the host
+//! refuses.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -42,8 +42,8 @@ pub struct Client {
 }
 
 impl Client {
-    /// Creates a client of the function that `export!` exports. The requests come from
-    /// `127.0.0.1`, at the beginning of 2026.
+    /// Creates a client of `answer`, the function that the handler passes to `export!`. By default,
+    /// requests come from `127.0.0.1` at the beginning of 2026.
     pub fn new(answer: Action) -> Client {
         let (client, time) = (IpAddr::from([127, 0, 0, 1]), Duration::from_secs(1_767_225_600));
         Client { answer, client, time, values: "" }
@@ -61,14 +61,14 @@ impl Client {
         Client { time, ..self }
     }
 
-    /// Sets the [values](crate::values), each as a name and a text, in place of all values that
-    /// were set before. The memory of the values is never freed. A [`State`](crate::State) that
-    /// reads values is computed once, with the values of the first client that uses the state.
+    /// Sets the [values](crate::values) of the site, as pairs of name and text. Replaces all values
+    /// that were set before. The memory of the values is never freed. A [`State`](crate::State)
+    /// that reads values is computed once, with the values of the first client that uses the state.
     ///
     /// # Panics
     ///
-    /// When a name is repeated or is no name of a value, a text has a zero byte, or the values take
-    /// more than [`VALUES_MAX`] bytes. The host refuses such values, too.
+    /// When a name is repeated or invalid, a text contains a zero byte, or the values take up more
+    /// than [`VALUES_MAX`] bytes. The host refuses such values, too.
     #[must_use]
     pub fn with_values(self, values: &[(&str, &str)]) -> Client {
         let mut values = values.to_vec();
@@ -150,7 +150,7 @@ impl Client {
     }
 }
 
-/// Request that is being made; see [`Client::request`].
+/// Request that is being built; see [`Client::request`].
 #[derive(Clone, Debug)]
 #[must_use = "a request goes out by `send`"]
 pub struct RequestBuilder {
@@ -173,8 +173,8 @@ impl RequestBuilder {
         self
     }
 
-    /// Sends the request in the canonical form of the host, with `content-length` and the fields
-    /// that the host adds: [`REQUEST_ID`], [`FORWARDED_FOR`] and [`REQUEST_TIME`].
+    /// Sends the request, encoded as the host encodes it: with `content-length`, and with the
+    /// fields that the host adds, [`REQUEST_ID`], [`FORWARDED_FOR`] and [`REQUEST_TIME`].
     ///
     /// # Panics
     ///
@@ -268,7 +268,7 @@ impl Reply {
             .map(|(_, value)| value.as_str())
     }
 
-    /// Returns the body, which is empty in answer to HEAD, as it is from the host.
+    /// Returns the body. It is empty in a reply to HEAD, because the host leaves it out.
     pub fn body(&self) -> &[u8] {
         &self.body
     }

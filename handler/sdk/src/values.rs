@@ -1,7 +1,7 @@
-//! The values of a site: texts that its operator gives to the module, by name. So one module
-//! serves in several places, with another greeting, address or key in each.
+//! The values of a site: named texts that its operator gives to the module. So one module can serve
+//! several sites, with a different greeting, address or key in each.
 //!
-//! The module asks for them by the word `values` in [`export!`](crate::export!):
+//! A module asks for its values with the word `values` in [`export!`](crate::export!):
 //!
 //! ```
 //! use handler_sdk::prelude::*;
@@ -21,8 +21,8 @@
 //! # }
 //! ```
 //!
-//! Values are the same for all requests of a version. They need no allocator, and they are
-//! read where the host wrote them, without a copy.
+//! Values are the same for all requests of a version. They need no allocator, and are not copied:
+//! the module reads them where the host has written them.
 
 #[cfg(not(target_arch = "wasm32"))]
 use crate::native::values as encoded;
@@ -30,22 +30,22 @@ use core::iter;
 #[cfg(target_arch = "wasm32")]
 use wasm::encoded;
 
-/// Returns the value of a name, if the operator gave one.
-///
-/// # Panics
-///
-/// In a module without the word `values` in [`export!`](crate::export!), and in
-/// `_initialize`, before the host gives the values.
-pub fn get(name: &str) -> Option<&'static str> {
-    all().find(|(own, _)| *own == name).map(|(_, text)| text)
-}
-
-/// Returns all names, each with its value, sorted by name.
+/// Returns the text of the value with this name, if the operator has given one.
 ///
 /// # Panics
 ///
 /// In a module without the word `values` in [`export!`](crate::export!), and in `_initialize`,
-/// before the host gives the values.
+/// which runs before the host gives the values.
+pub fn get(name: &str) -> Option<&'static str> {
+    all().find(|(own, _)| *own == name).map(|(_, text)| text)
+}
+
+/// Returns the names and texts of all values, sorted by name.
+///
+/// # Panics
+///
+/// In a module without the word `values` in [`export!`](crate::export!), and in `_initialize`,
+/// which runs before the host gives the values.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     let mut parts = encoded().split_terminator('\0');
     iter::from_fn(move || Some((parts.next()?, parts.next()?)))
@@ -84,7 +84,7 @@ mod wasm {
     use core::cell::OnceCell;
     use core::{slice, str};
 
-    /// The encoded values, once the host has given them.
+    /// The encoded values; empty until the host has given them.
     struct Encoded(OnceCell<&'static str>);
 
     // SAFETY: a module of this contract has one thread and no interrupts.
@@ -92,13 +92,13 @@ mod wasm {
 
     static ENCODED: Encoded = Encoded(OnceCell::new());
 
-    /// Stores where the host has written the values, for the export `configure`. The values are not
-    /// copied, because `alloc` does not return these addresses again.
+    /// Implements the export `configure`: stores a reference to the values. They are not copied,
+    /// because `alloc` never returns the same addresses again.
     ///
     /// # Safety
     ///
-    /// `values` is a span that `alloc` returned, that is filled, and that is passed only
-    /// once.
+    /// `values` must be a span that `alloc` has returned and that the host has filled. It must be
+    /// passed only once.
     pub unsafe fn configure(values: Span) {
         // SAFETY: the caller guarantees that the bytes are filled, and that nothing else uses them.
         // A slice must not begin at address 0, which a host may pass for no values.

@@ -1,4 +1,4 @@
-//! Checks what the compiler says about usual mistakes. Each mistake is compiled as a crate of its
+//! Checks the compiler's messages for common mistakes. Each mistake is compiled as a crate of its
 //! own, without features of the SDK.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
@@ -7,8 +7,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-/// Handlers: a name, the lines of the source, and texts that the compiler must print; no texts if
-/// the handler compiles.
+/// Handlers: a name, the lines of the source, and texts that the compiler must print. A handler
+/// without such texts must compile.
 const HANDLERS: [(&str, &str, &[&str]); 16] = [
     (
         "borrows",

@@ -1,5 +1,5 @@
-//! Calls every part of the SDK with random requests and texts. Every run has the same ones; the
-//! fuzz target `sdk` makes others.
+//! Calls every part of the SDK with random requests and texts. They are the same in every run; the
+//! fuzz target `sdk` generates others.
 
 #[path = "../../../tests/harness/random.rs"]
 mod random;

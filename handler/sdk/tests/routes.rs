@@ -1,4 +1,4 @@
-//! Compares the router, by line and by index, with a slow and simple matcher.
+//! Compares the router, searched row by row and by index, with a slow and simple matcher.
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test fails by panicking")]
 
@@ -8,8 +8,8 @@ mod random;
 use handler_sdk::{Index, Method, Request, Response, Route, Router, Status};
 use random::Random;
 
-/// Maximum number of routes of a random table. An index always has this many routes, so for an
-/// index a shorter table is filled up with paths that no request has.
+/// Maximum number of routes in a random table. The length of an index is fixed, so for an index, a
+/// shorter table is filled up to this number with paths that no request has.
 const ROUTES: usize = 16;
 
 const METHODS: [(&str, Method); 5] = [
@@ -79,8 +79,8 @@ fn without_names(path: &str) -> String {
     path.split('/').map(plain).collect::<Vec<_>>().join("/")
 }
 
-/// Returns the expected status, value of `allow`, and path of the route of the response to a
-/// request.
+/// Returns the expected status, the expected value of `allow`, and the pattern of the expected
+/// route.
 fn expected(lines: &[Line], method: &str, path: &str) -> (u16, String, String) {
     let allow = |lines: &mut dyn Iterator<Item = &Line>| {
         let methods: Vec<_> = lines.map(|(method, _)| METHODS[*method].0).collect();

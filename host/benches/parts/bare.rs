@@ -1,6 +1,6 @@
-//! A server over TLS that does as little as it can on the libraries that the host uses: rustls
-//! and h2. Each request gets one constant response. What it costs is what the libraries cost. The
-//! bench starts itself again as this server, so that the server is a process of its own.
+//! A minimal server over TLS on the libraries that the host uses, rustls and h2. Answers every
+//! request with the same response, so its cost is that of the libraries. The bench starts its own
+//! program again as this server, so that the server is a separate process.
 
 use std::env;
 use std::io;
@@ -21,21 +21,22 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-/// Argument that turns the bench into the server.
+/// Command-line argument that makes the program run as the server.
 const ROLE: &str = "bare";
 
 const PAGE: &[u8] = b"<h1> hello route</h1>";
 const DAY: &str = "Thu, 01 Jan 2026 00:00:00 GMT";
 
-/// Returns the command that runs the server with a certificate and its key, both in PEM.
+/// Returns a command that runs this program again, as the server at an address. The certificate and
+/// its key are PEM files.
 pub fn command(address: SocketAddr, cert: &Path, key: &Path) -> Command {
     let mut command = Command::new(env::current_exe().unwrap());
     command.args([ROLE, &address.to_string()]).args([cert, key]);
     command
 }
 
-/// Serves for ever if this process was started as the server. A bench that starts the server
-/// calls this first.
+/// Serves forever if this process was started by [`command`]. A bench that uses the server calls
+/// this function first.
 pub fn serve_if_asked() {
     let arguments: Vec<_> = env::args().skip(1).collect();
     if let [role, address, cert, key] = &arguments[..]
@@ -65,7 +66,7 @@ async fn serve(address: SocketAddr, tls: TlsAcceptor) {
     }
 }
 
-/// Serves a connection. Errors come from clients that closed it.
+/// Serves a connection. Returns an error if the client closes the connection.
 async fn begin(stream: TcpStream, tls: TlsAcceptor) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let stream = tls.accept(stream).await?;
@@ -89,7 +90,7 @@ async fn http2(stream: TlsStream<TcpStream>) -> Result<(), h2::Error> {
     Ok(())
 }
 
-/// Answers requests of HTTP/1.1 that come one at a time, without a body.
+/// Answers HTTP/1.1 requests that have no body and are not pipelined.
 async fn http1(mut stream: TlsStream<TcpStream>) -> io::Result<()> {
     let mut read = Vec::new();
     let head = format!(

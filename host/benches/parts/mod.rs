@@ -1,5 +1,5 @@
-//! Modules and functions that the benches share. The command line names the parts of
-//! a bench that are to run.
+//! Modules and functions that the benches share. A bench consists of named parts, and the command
+//! line says which of them run.
 
 pub mod bare;
 pub mod native;
@@ -17,8 +17,8 @@ pub mod wrk;
 
 use std::time::Instant;
 
-/// Runs the parts that the command line names, or all if it names none. Other
-/// arguments are ignored: Cargo adds flags.
+/// Runs the parts that the command line names, or all if it names none. Other arguments are
+/// ignored, because Cargo adds flags.
 pub fn run_chosen(parts: &[(&str, fn())]) {
     let names: Vec<_> = parts.iter().map(|(name, _)| *name).collect();
     for (_, part) in parts.iter().filter(|(name, _)| is_chosen(name, &names)) {
@@ -26,14 +26,16 @@ pub fn run_chosen(parts: &[(&str, fn())]) {
     }
 }
 
-/// Returns whether the command line has this name, or none of `names`.
+/// Returns whether the part `name` is to run: the command line contains this name, or none of
+/// `names`.
 pub fn is_chosen(name: &str, names: &[&str]) -> bool {
     let named: Vec<_> =
         std::env::args().skip(1).filter(|argument| names.contains(&argument.as_str())).collect();
     named.is_empty() || named.iter().any(|argument| argument == name)
 }
 
-/// Returns the number that a share (0.0 to 1.0) of the numbers does not exceed.
+/// Returns a percentile of the numbers. `share` is from 0.0 to 1.0, such as 0.99 for the 99th
+/// percentile.
 pub fn percentile(numbers: &[f64], share: f64) -> f64 {
     let mut numbers = numbers.to_vec();
     numbers.sort_by(f64::total_cmp);

@@ -1,6 +1,6 @@
-//! A server with the routes of the default handler but without WebAssembly, written
-//! in the usual way on hyper and tokio. The bench starts itself again as this server,
-//! so that the server is a process of its own.
+//! A server with the routes of the default handler but without WebAssembly, written in the usual
+//! way on hyper and tokio. The bench starts its own program again as this server, so that the
+//! server is a separate process.
 
 use std::env;
 use std::net::SocketAddr;
@@ -16,7 +16,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpListener;
 
-/// Argument that turns the bench into the server.
+/// Command-line argument that makes the program run as the server.
 const ROLE: &str = "native";
 
 /// Returns a command that runs this program again, as the native server at an address.
@@ -26,8 +26,8 @@ pub fn command(address: SocketAddr) -> Command {
     command
 }
 
-/// Serves for ever if this process was started as the server. A bench that starts
-/// the server calls this first.
+/// Serves forever if this process was started by [`command`]. A bench that uses the server calls
+/// this function first.
 pub fn serve_if_asked() {
     let mut arguments = env::args().skip(1);
     if arguments.next().as_deref() == Some(ROLE) {

@@ -1,20 +1,21 @@
-//! nginx, with all of its files in one folder.
+//! Runs nginx with all of its files in one folder.
 
 use std::fs;
 use std::process::Command;
 
 use crate::harness::Folder;
 
-/// Name of the error log in the folder.
+/// Name of nginx's error log in its folder.
 pub const ERRORS: &str = "nginx-errors";
 
-/// Maximum number of connections of a worker process, unless a bench needs more. nginx reserves
-/// memory for them when it starts.
+/// Limit on the connections of a worker process, unless a bench needs more. nginx reserves memory
+/// for this number of connections when it starts.
 pub const CONNECTIONS: usize = 1024;
 
-/// Returns a command that runs nginx, with the number of worker processes (`auto`: one
-/// for each core), the limit of connections of each, and the content of the block `http`.
-/// The error log gets warnings and errors.
+/// Writes a configuration for nginx, and returns the command that runs nginx with it. `workers` is
+/// the number of worker processes (`auto`: one for each core), `connections` the limit on the
+/// connections of each, and `http` the content of the block `http`. The error log [`ERRORS`] gets
+/// warnings and errors.
 pub fn command(folder: &Folder, workers: &str, connections: usize, http: &str) -> Command {
     let (configuration, errors) = (folder.file("nginx.conf"), folder.file(ERRORS));
     let text = format!(

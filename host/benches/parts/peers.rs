@@ -14,16 +14,16 @@ use crate::harness::{self, Folder, fixture};
 /// Pause between two attempts to reach a server that starts.
 pub const PAUSE: Duration = Duration::from_millis(10);
 
-/// Longest time until a server answers.
+/// Maximum wait until a server answers.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const WITHOUT: &str = "it does not stand beside the host";
 
-/// A server that answers GET /route.
+/// A server to measure or to compare with, which answers GET /route.
 pub struct Peer {
     pub name: &'static str,
-    /// Returns a command that starts the server at an address, or None where a part of
-    /// the server is missing.
+    /// Returns a command that starts the server at an address, or None if a part of the server is
+    /// missing.
     pub command: fn(&Folder, SocketAddr) -> Option<Command>,
 }
 
@@ -54,14 +54,14 @@ pub const HOST_ECHO: Peer = Peer {
     },
 };
 
-/// The host with an echo module that grows its memory for a large request. The grown
-/// instance cannot be reset.
+/// The host with an echo module that grows its memory for a large request. An instance whose memory
+/// has grown cannot be reset for another request.
 pub const HOST_ECHO_GROWING: Peer = Peer {
     name: "host, module grows its memory",
     command: |folder, address| host_with(folder, address, Path::new(&fixture("echo.wat"))),
 };
 
-/// Server of `parts::native`, which serves the routes and the echo.
+/// The server of [`native`], which serves the routes of the default handler, and `/echo`.
 pub const NATIVE: Peer = Peer { name: "native hyper", command: |_, address| Some(native::command(address)) };
 
 pub const NGINX: Peer = Peer {
@@ -69,7 +69,7 @@ pub const NGINX: Peer = Peer {
     command: |folder, address| nginx_answering(folder, address, nginx::CONNECTIONS, ""),
 };
 
-/// nginx with an access log, of which each line is written at once, as those of the host are.
+/// nginx with an access log. Like the host, nginx writes each line of the log at once.
 pub const NGINX_LOGGING: Peer = Peer {
     name: "nginx, with access log",
     command: |folder, address| {
@@ -82,7 +82,7 @@ pub const NGINX_LOGGING: Peer = Peer {
 pub const NGINX_ROOMY: Peer =
     Peer { name: "nginx", command: |folder, address| nginx_answering(folder, address, 16_384, "") };
 
-/// node with a script that serves the routes and the echo, in one process.
+/// node in one process, with a script that serves the routes of the default handler, and `/echo`.
 pub const NODE: Peer = Peer {
     name: "node",
     command: |_, address| {
@@ -93,7 +93,8 @@ pub const NODE: Peer = Peer {
     },
 };
 
-/// The component of `wasmtime-serve`, once it is built as its Cargo.toml says.
+/// `wasmtime serve` with the component in the folder `wasmtime-serve`, which must have been built
+/// as its Cargo.toml says.
 pub const WASMTIME_SERVE: Peer = Peer {
     name: "wasmtime serve",
     command: |_, address| {
@@ -139,7 +140,7 @@ require("node:http").createServer((request, response) => {
 
 impl Peer {
     /// Starts the peer, and sends it requests until it answers, with a pause between the attempts.
-    /// Returns None where the peer is not installed.
+    /// Returns None if the peer is not installed.
     pub fn start(&self, folder: &Folder, pause: Duration) -> Option<Running> {
         let address = free_address();
         let program = Program::start(&mut (self.command)(folder, address)?, WITHOUT)?;
@@ -178,8 +179,8 @@ fn host(folder: &Folder, address: SocketAddr, arguments: &[&str]) -> Option<Comm
     Some(command)
 }
 
-/// Returns a command that runs nginx with a worker process for each core. The response stands in
-/// the configuration of nginx, to which `more` is added.
+/// Returns a command that runs nginx with one worker process for each core. The configuration
+/// contains the response, and `more` in the block `server`.
 fn nginx_answering(folder: &Folder, address: SocketAddr, connections: usize, more: &str) -> Option<Command> {
     let http = format!(
         "server {{ listen {address}; {more}

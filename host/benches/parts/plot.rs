@@ -3,18 +3,19 @@
 use super::percentile;
 use super::sheet::{AREA, Sheet};
 
-/// Left edge of the area inside the axes, if names stand to the left of it.
+/// Left edge of the area inside the axes in a plot of bars, whose names are to the left of the
+/// area.
 const BESIDE_NAMES: f64 = 190.0;
 
 /// Colours that colour-blind readers can tell apart (Okabe and Ito).
 const COLOURS: [&str; 6] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00"];
 
-/// Texts of a plot.
+/// File name and texts of a plot.
 pub struct Plot {
     /// Name of the file, without its extension.
     pub file: &'static str,
     pub title: &'static str,
-    /// Command that made the plot.
+    /// Command that draws the plot. The plot shows it.
     pub command: &'static str,
 }
 
@@ -23,7 +24,7 @@ pub struct Axis {
     /// Quantity and unit.
     pub what: &'static str,
     pub scale: Scale,
-    /// Formats a number beside the axis.
+    /// Formats the number at a tick.
     pub label: fn(f64) -> String,
 }
 
@@ -35,10 +36,10 @@ pub enum Scale {
     Log,
 }
 
-/// A line: name and points.
+/// A line in a plot: its name and its points.
 pub type Series = (&'static str, Vec<(f64, f64)>);
 
-/// Formats a number with at most two decimals, or with a thousands separator.
+/// Formats a number: below 1,000 with at most two decimals, otherwise with a thousands separator.
 pub fn plain(number: f64) -> String {
     if number < 1000.0 {
         return ((number * 100.0).round() / 100.0).to_string();
@@ -96,7 +97,7 @@ impl Plot {
         sheet.save(self);
     }
 
-    /// Draws points in time, and a vertical line at each event.
+    /// Draws points whose horizontal position is a time, and a vertical line at each event.
     pub fn points(&self, x: &Axis, y: &Axis, (what, points): Series, (event, events): (&str, &[f64])) {
         let mut sheet = Sheet::new(self);
         let (xs, ys): (Vec<_>, Vec<_>) = points.iter().copied().unzip();
@@ -115,7 +116,8 @@ impl Plot {
 }
 
 impl Axis {
-    /// Returns the round numbers at which ticks stand. They enclose all given numbers.
+    /// Returns the round numbers at which the axis has ticks. The first and the last tick enclose
+    /// all given numbers.
     fn ticks(&self, numbers: &[f64]) -> Vec<f64> {
         let [low, high] = [0.0, 1.0].map(|share| percentile(numbers, share));
         match self.scale {

@@ -1,4 +1,5 @@
-//! Processor time and memory of a process with its children, and its descriptors.
+//! Measures the processor time and the memory of a process and its children, and raises the limit
+//! on file descriptors.
 
 use std::fs;
 use std::time::Duration;
@@ -8,10 +9,10 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::harness::status_kib;
 
-/// Number of file descriptors of the bench and a server besides those of connections.
+/// Number of file descriptors that a bench or a server needs besides those of connections.
 const SPARE: usize = 200;
 
-/// Ticks of utime and stime in a second, on every Linux.
+/// Number of clock ticks in a second, on every Linux. utime and stime are counted in ticks.
 const TICKS: u64 = 100;
 
 /// Returns the ids of a process and its running children.
@@ -21,8 +22,8 @@ pub fn family(process: u32) -> Vec<u32> {
     std::iter::once(process).chain(children).collect()
 }
 
-/// Returns the processor time of a process and its children: utime (in user space)
-/// and stime (in the kernel).
+/// Returns the processor time of a process and its children: utime (in user space) and stime (in
+/// the kernel).
 pub fn processor_time(process: u32) -> [Duration; 2] {
     let mut ticks = [0; 2];
     for id in family(process) {
@@ -41,8 +42,8 @@ pub fn resident_kib(process: u32) -> u64 {
     family(process).into_iter().map(|id| status_kib(id, "VmRSS:").unwrap() as u64).sum()
 }
 
-/// Raises the limit of file descriptors of this process and its children. Returns `connections`, or
-/// the number of connections that the limit allows if that is smaller.
+/// Raises the limit on file descriptors of this process and of the children that it starts. Returns
+/// `connections`, or the number of connections that the limit allows if that is smaller.
 pub fn raise_descriptors(connections: usize) -> usize {
     value::raise_descriptors();
     let most = getrlimit(Resource::Nofile).current.map_or(usize::MAX, |most| most as usize);

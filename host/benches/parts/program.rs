@@ -1,4 +1,4 @@
-//! Runs other programs where they are installed.
+//! Runs other programs if they are installed.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -8,8 +8,8 @@ use std::process::{Child, Command, Stdio};
 pub struct Program(pub Child);
 
 impl Program {
-    /// Starts a program. Where the program is not installed, prints `without`, which says what is
-    /// left out, and returns None.
+    /// Starts a program. If the program is not installed, prints `without`, which says what the
+    /// bench leaves out, and returns None.
     pub fn start(command: &mut Command, without: &str) -> Option<Program> {
         match command.spawn() {
             Ok(child) => Some(Program(child)),
@@ -33,15 +33,15 @@ impl Drop for Program {
     }
 }
 
-/// Returns whether a program is installed. Where it is not, prints `without`, which says what is
-/// left out.
+/// Returns whether a program is installed. If not, prints `without`, which says what the bench
+/// leaves out.
 pub fn is_installed(name: &str, version_flag: &str, without: &str) -> bool {
     let mut command = Command::new(name);
     let quiet = command.arg(version_flag).stdout(Stdio::null()).stderr(Stdio::null());
     Program::start(quiet, without).is_some_and(|mut program| program.0.wait().is_ok())
 }
 
-/// Returns a free address of this machine.
+/// Returns a local address with a free port.
 pub fn free_address() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::harness::{Client, Folder, Server};
 
-/// Pause between two requests for the newest version: short compared with what is
-/// measured, and long enough to leave the server idle.
+/// Pause between two requests while waiting for the newest version. It is short compared with what
+/// is measured, and long enough to leave the server idle.
 const ASK_INTERVAL: Duration = Duration::from_millis(1);
 
 /// Maximum wait until a new version serves.
@@ -16,8 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Name of the module file.
 const FILE: &str = "handler.wasm";
 
-/// A server and its module file. Each variant of the module has the number of the
-/// version that it becomes.
+/// A server and its module file. `variant` creates each module for the file from the number of the
+/// version that the module becomes.
 pub struct Replaced {
     pub server: Server,
     folder: Folder,
@@ -26,7 +26,7 @@ pub struct Replaced {
 }
 
 impl Replaced {
-    /// Starts a server with the first variant of the module and these flags.
+    /// Starts a server with these flags, whose module file is `variant(1)`.
     pub fn start(variant: fn(u64) -> Vec<u8>, flags: &[&str]) -> Replaced {
         let folder = Folder::new();
         let file = folder.file(FILE);
@@ -35,8 +35,8 @@ impl Replaced {
         Replaced { server: Server::with(&arguments), folder, number: 1, variant }
     }
 
-    /// Replaces the module file with the next variant by renaming. Returns the time just before the
-    /// rename.
+    /// Replaces the module file with the next variant, by renaming a new file. Returns the time
+    /// just before the rename.
     pub fn rename(&mut self) -> Instant {
         self.number += 1;
         let new = self.folder.file("new");
@@ -46,14 +46,14 @@ impl Replaced {
         since
     }
 
-    /// Replaces the module file with the next variant, and tells the server by SIGHUP to read the
-    /// file, which the server then need not watch.
+    /// Replaces the module file with the next variant, and sends SIGHUP to the server, so that it
+    /// reads the file even if it does not watch the file.
     pub fn replace(&mut self) {
         self.rename();
         self.server.signal("HUP");
     }
 
-    /// Sends requests until the newest variant answers.
+    /// Sends requests until the newest version answers one.
     pub fn wait(&self, client: &mut Client) {
         let (newest, since) = (self.number.to_string(), Instant::now());
         while client.ask("GET", "/route").field("x-handler-version") != Some(&newest) {
@@ -63,7 +63,8 @@ impl Replaced {
     }
 }
 
-/// Returns the default handler with a custom section that holds the number.
+/// Returns the default handler with a custom section that contains the number, so that each number
+/// gives a different module.
 pub fn default_handler(number: u64) -> Vec<u8> {
     let mut module = host::site::version::EMBEDDED.to_vec();
     // A custom section: id 0, its size, and an empty name.

@@ -1,4 +1,4 @@
-//! Modules with many routes, built with the SDK by the Cargo that runs the bench.
+//! Builds modules with many routes from the SDK, with the Cargo that runs the bench.
 
 use std::fs;
 use std::path::Path;
@@ -6,11 +6,11 @@ use std::process::Command;
 
 use crate::harness::scratch;
 
-/// A kind of route path.
+/// Kind of the paths in a route table.
 #[derive(Clone, Copy)]
 pub struct Kind {
     pub name: &'static str,
-    /// Function that returns the path of a route by its number.
+    /// Returns the path of the route with a given number.
     path: fn(usize) -> String,
 }
 
@@ -27,8 +27,8 @@ pub fn asked(kind: Kind, count: usize) -> Vec<String> {
     (0..ASKED).map(|number| (kind.path)(number * 7919 % count).replace("{id}", "4711")).collect()
 }
 
-/// Builds a module with `count` routes, unless it was built before. With 10,000 routes, the build
-/// takes some seconds.
+/// Builds a module with `count` routes, unless it was built before. Returns the module. With 10,000
+/// routes, the build takes some seconds.
 pub fn module(kind: Kind, count: usize) -> Vec<u8> {
     let name = format!("routes-{count}-{}", kind.name.replace(' ', "-"));
     let folder = scratch().join(&name);

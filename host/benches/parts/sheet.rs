@@ -1,15 +1,15 @@
-//! The sheet that a plot is drawn on: SVG that is readable on a light and a dark page.
+//! The sheet that a plot is drawn on: an SVG image that is readable on a light and on a dark page.
 
 use std::path::Path;
 
 use super::plot::{Axis, Plot, Scale};
 
-/// Width and height of the sheet.
+/// Width and height of the sheet, in SVG units.
 const SIZE: (u32, u32) = (800, 430);
-/// The area inside the axes: left, top, right, bottom.
+/// Edges of the area inside the axes: left, top, right, bottom.
 pub const AREA: [f64; 4] = [76.0, 70.0, 776.0, 350.0];
 
-/// A sheet that is being drawn.
+/// SVG image of a plot that is being drawn.
 pub struct Sheet {
     svg: String,
     /// Horizontal position of the next entry of the legend.
@@ -50,7 +50,8 @@ impl Sheet {
         self.legend_end += 44.0 + 6.6 * name.len() as f64;
     }
 
-    /// Draws a horizontal axis. Returns a function from numbers to positions on the sheet.
+    /// Draws a horizontal axis. Returns a function from numbers to horizontal positions on the
+    /// sheet.
     pub fn horizontal(&mut self, axis: &Axis, ticks: Vec<f64>, left: f64) -> impl Fn(f64) -> f64 + use<> {
         let [_, top, right, bottom] = AREA;
         let place = axis.place(&ticks, [left, right]);
@@ -63,7 +64,7 @@ impl Sheet {
         place
     }
 
-    /// Draws a vertical axis. Returns a function from numbers to positions on the sheet.
+    /// Draws a vertical axis. Returns a function from numbers to vertical positions on the sheet.
     pub fn vertical(&mut self, axis: &Axis, ticks: Vec<f64>) -> impl Fn(f64) -> f64 + use<> {
         let [left, top, right, bottom] = AREA;
         let place = axis.place(&ticks, [bottom, top]);
@@ -89,8 +90,8 @@ impl Sheet {
 }
 
 impl Axis {
-    /// Returns a function that maps numbers between the first and the last tick to
-    /// positions.
+    /// Returns a function that maps numbers on the axis to positions. The first tick is at `start`,
+    /// and the last one at `end`.
     fn place(&self, ticks: &[f64], [start, end]: [f64; 2]) -> impl Fn(f64) -> f64 + use<> {
         let is_log = self.scale == Scale::Log;
         let on_scale = move |number: f64| if is_log { number.log10() } else { number };

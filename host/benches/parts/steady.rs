@@ -1,5 +1,5 @@
-//! A client whose requests are due at a steady rate, however slow the server is, and
-//! the times of its answers.
+//! A client that sends requests at a steady rate, however slow the server is, and measures response
+//! times.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -8,27 +8,27 @@ use std::time::{Duration, Instant};
 
 use super::{high, median, milliseconds};
 
-/// Timeout for connecting, and for an answer.
+/// Timeout for connecting, and for each read of a response.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Rate of a load.
+/// Rate of requests: each of some connections sends one request per interval.
 #[derive(Clone, Copy)]
 pub struct Rate {
     pub connections: u32,
-    /// Time between two requests of a connection.
+    /// Time between two requests on a connection.
     pub interval: Duration,
 }
 
 /// Rate of 200 requests a second.
 pub const CALM: Rate = Rate { connections: 4, interval: Duration::from_millis(20) };
 
-/// Answers that clients got, with times in milliseconds.
+/// Response times that clients measured, and the number of failed requests.
 #[derive(Default)]
 pub struct Seen {
-    /// For each request, when it was due, as the time since the start, and the milliseconds from
-    /// when it was due to its answer.
+    /// For each request on a connection that stays open: when it was due, as the time since the
+    /// start, and the milliseconds from then to its response.
     pub answers: Vec<(Duration, f64)>,
-    /// Milliseconds to open a new connection and get one answer.
+    /// For each new connection: the milliseconds to open it and get one response.
     pub new: Vec<f64>,
     pub failed: usize,
 }
@@ -45,7 +45,7 @@ impl Seen {
     }
 }
 
-/// Sends requests for `target` at a steady rate on connections that are kept, and one request a
+/// Sends requests for `target` at a steady rate on connections that stay open, and one request a
 /// second on a new connection.
 pub fn ask_steadily(address: SocketAddr, target: &str, rate: Rate, time: Duration) -> Seen {
     let start = Instant::now();
@@ -82,8 +82,9 @@ pub fn ask_steadily(address: SocketAddr, target: &str, rate: Rate, time: Duratio
     })
 }
 
-/// Runs turns of several kinds alternately. Prints the 99th percentile of each kind, and its ratio
-/// to that of the first kind. Returns how many requests failed.
+/// Calls `run` for each kind in turn, and does so `turns` times. Prints the 99th percentile of the
+/// response times for each kind, and its ratio to that of the first kind. Returns the number of
+/// failed requests.
 pub fn compare(what: &str, turns: usize, kinds: &[&str], mut run: impl FnMut(usize) -> Seen) -> usize {
     let mut results: Vec<_> = kinds.iter().map(|_| (Vec::new(), Seen::default())).collect();
     for _ in 0..turns {
@@ -112,7 +113,7 @@ pub fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-/// Makes one request. Returns the status if the response is complete.
+/// Sends one request. Returns the status, or None if no complete response arrives.
 pub fn ask(stream: &mut io::Result<TcpStream>, target: &str) -> Option<u16> {
     let stream = stream.as_mut().ok()?;
     stream.write_all(format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).ok()?;

@@ -1,4 +1,4 @@
-//! Counts system calls of processes by strace.
+//! Counts system calls of processes with strace.
 
 use std::fs;
 use std::process::Command;
@@ -12,8 +12,9 @@ use crate::harness::Folder;
 /// Time that strace needs to attach to all threads.
 const ATTACHING: Duration = Duration::from_millis(500);
 
-/// Counts the system calls of a process and its children while `meanwhile` runs, most frequent
-/// first. Returns None where strace is not installed.
+/// Calls `meanwhile`, and counts the system calls of a process and its children during that time.
+/// Returns the result of `meanwhile`, and the counts, highest first; None if strace is not
+/// installed.
 pub fn count<T>(
     folder: &Folder,
     process: u32,

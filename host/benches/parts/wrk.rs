@@ -11,7 +11,7 @@ use crate::harness::Folder;
 /// The request that wrk repeats.
 #[derive(Clone, Copy)]
 pub enum Asked {
-    /// GET /route, on connections that are kept.
+    /// GET /route, on connections that stay open.
     Route,
     /// GET /route, each on a new connection.
     RouteAnew,
@@ -25,15 +25,15 @@ pub enum Asked {
 pub struct Seen {
     pub requests: f64,
     pub seconds: f64,
-    /// Median time until an answer, or until the last answer of pipelined requests, in
+    /// Median time until a response, or until the last response of pipelined requests, in
     /// microseconds.
     pub median_us: f64,
     pub high_us: f64,
-    /// Requests without an answer, or with a status of 400 or more.
+    /// Number of requests without a response, or with a status of 400 or more.
     pub failed: f64,
 }
 
-/// End of the script, which makes wrk print its results without units.
+/// Last part of every script for wrk, which makes wrk print its results without units.
 const REPORT: &str = r#"
 done = function(summary, latency)
   local errors = summary.errors
@@ -48,7 +48,8 @@ pub fn is_there() -> bool {
     is_installed("wrk", "--version", "nothing can be measured (on Debian: apt-get install wrk)")
 }
 
-/// Loads a server for some seconds, and returns the results.
+/// Loads a server for some seconds, and returns the results. Prints the number of failed requests,
+/// if there are any.
 pub fn drive(folder: &Folder, address: SocketAddr, asked: Asked, connections: usize, seconds: usize) -> Seen {
     let seen = run(folder, address, &asked.script(), connections, seconds);
     if seen.failed > 0.0 {

@@ -22,18 +22,18 @@ use crate::telemetry::log_queue;
 /// its size.
 pub const UPLOADS_MAX: usize = 4;
 
-/// One consumer of memory.
+/// Part of the server that uses memory, with the maximum that the limits allow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
     /// Name of the part.
     pub what: Cow<'static, str>,
-    /// Most memory of the part, in bytes.
+    /// Maximum memory of the part, in bytes.
     pub bytes: u64,
-    /// Flags that change the part's size.
+    /// Flags that change the maximum memory of the part, or `none`.
     pub flags: Cow<'static, str>,
 }
 
-/// Most memory that the limits allow.
+/// Maximum memory that the limits allow, by part.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct MemoryBounds {

@@ -39,15 +39,15 @@ pub const REPLY_MAX: usize = 64 << 20;
 /// State of a server.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Status {
-    /// Process id.
+    /// Id of the server's process.
     pub pid: u32,
-    /// Version of the program.
+    /// Version of the server program, such as `0.2.0`.
     pub host_version: String,
-    /// Time since the start in seconds.
+    /// Time since the start of the server in seconds.
     pub uptime_seconds: u64,
     /// URLs at which the server listens.
     pub urls: Vec<String>,
-    /// Path of the control socket.
+    /// Path of the control socket; `none` if the server has none.
     #[serde(default)]
     pub control: String,
     /// URLs at which the API is served.
@@ -56,23 +56,23 @@ pub struct Status {
     /// Certificates that new connections get; absent without TLS.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub tls: Option<AllShown>,
-    /// Largest module that the server takes, in bytes.
+    /// Maximum size of a module file in bytes (`--module-max`).
     pub module_max: usize,
-    /// Longest time that a swap takes, in seconds.
+    /// Maximum time of a swap in seconds, by the limits of the server.
     pub swap_seconds: u64,
-    /// Longest time that an upgrade takes, in seconds.
+    /// Maximum time of an upgrade in seconds, by the limits of the server.
     #[serde(default)]
     pub upgrade_seconds: u64,
     /// Sites, each with its current version.
     pub sites: Vec<SiteStatus>,
-    /// Use of bounded resources.
+    /// Current use of bounded resources.
     pub resources: Resources,
-    /// Number of responses that the host made itself since the start, by fault.
+    /// Number of responses that the host made itself since the start, by the name of the fault.
     pub faults: BTreeMap<String, u64>,
-    /// Number of log lines that were dropped or could not be written.
+    /// Number of log lines that were dropped or could not be written since the start.
     #[serde(default)]
     pub lost_log_lines: u64,
-    /// Threads that do not serve requests, with their restarts.
+    /// Threads that do not serve requests, by name, with their restarts after panics.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, ThreadSchema>")]
     pub threads: BTreeMap<String, State>,
@@ -81,20 +81,20 @@ pub struct Status {
 /// State of a site.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SiteStatus {
-    /// Name; `default` is the site that the general settings describe.
+    /// Name of the site; `default` is the site that the general settings describe.
     pub name: String,
-    /// Hosts; none stands for all.
+    /// Hosts for which the site answers; empty for all hosts.
     pub hosts: Vec<String>,
-    /// Path.
+    /// Path below which the site answers; `/` for all paths.
     pub path: String,
-    /// Whether the handler gets the target without the path.
+    /// Whether the handler gets the request target without the path of the site.
     pub strip_path: bool,
-    /// Current version.
+    /// Current version, which serves new requests.
     pub serving: Entry,
-    /// What the state folder holds for a restart.
+    /// What the state folder holds for a restart of the server.
     #[serde(default)]
     pub after_restart: AfterRestart,
-    /// Rollout in progress.
+    /// Rollout in progress; absent if there is none.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rolling_out: Option<InProgress>,
 }
@@ -103,17 +103,18 @@ pub struct SiteStatus {
 #[derive(JsonSchema)]
 #[allow(dead_code, reason = "describes a type of another crate")]
 struct ThreadSchema {
-    /// Number of restarts.
+    /// Number of restarts after a panic.
     restarts: u64,
-    /// Cause of the last restart.
+    /// Message of the panic that caused the last restart; absent without restarts.
     cause: Option<String>,
 }
 
-/// Version to which a rollback goes.
+/// Request body of a rollback: the version to go back to.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Rollback {
-    /// Number of the version; by default the one that the current version replaced.
+    /// Number of the version to go back to; by default the version that the current version
+    /// replaced.
     #[serde(skip_serializing_if = "Option::is_none", default, deserialize_with = "whole_number")]
     #[schemars(range(min = 1, max = 9_007_199_254_740_991_u64))]
     pub version: Option<u64>,
@@ -133,17 +134,18 @@ fn whole_number<'a, D: Deserializer<'a>>(from: D) -> Result<Option<u64>, D::Erro
 /// Largest whole number such that an `f64` tells it and all smaller ones apart.
 const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
 
-/// What came of the end of a rollout.
+/// Reply to the order to end a rollout, or the work on a candidate.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Aborted {
-    /// Number of the candidate; absent if it was still prepared.
+    /// Number of the candidate whose rollout was ended; absent if the candidate was still being
+    /// prepared.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub version: Option<u64>,
     /// Number of the version that serves all clients.
     pub serving: u64,
 }
 
-/// Levels of the log.
+/// Request or reply with the levels of the log.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LogLevel {
@@ -155,7 +157,7 @@ pub struct LogLevel {
 /// Faults since the start.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Faults {
-    /// Number of responses that the host made itself, by fault.
+    /// Number of responses that the host made itself since the start, by the name of the fault.
     pub counts: BTreeMap<String, u64>,
     /// Latest faults of the handler and of the server, newest first.
     pub recent: Vec<Recent>,
@@ -164,43 +166,43 @@ pub struct Faults {
 /// Outcome of a reload.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct Reloaded {
-    /// Keys that were changed.
+    /// Keys and sites of the configuration that were changed.
     pub applied: Vec<String>,
-    /// Keys that differ from those with which the server runs, and need a restart.
+    /// Keys of the configuration whose new values need a restart of the server.
     pub needs_restart: Vec<String>,
-    /// What came of the module file of each site that has one.
+    /// What came of the module file, for each site that has one.
     pub sites: Vec<SiteOutcome>,
-    /// Why sites were not changed although others were: another change of them was ordered
-    /// meanwhile.
+    /// Causes for which single sites were not changed, one for each: another change of the site was
+    /// ordered during the reload.
     pub failed: Vec<String>,
 }
 
 /// Outcome of an upgrade.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Upgraded {
-    /// Id of the process that is the server now.
+    /// Id of the new process, which has become the server.
     pub pid: u32,
 }
 
-/// Outcome for one site.
+/// Outcome of a reload for the module file of one site.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct SiteOutcome {
     /// Name of the site.
     pub site: String,
-    /// Outcome.
+    /// Outcome of the swap to the module file.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
 
-/// Setting of the server.
+/// Setting of the server, with its place.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct ShownSetting {
-    /// Site that sets it, unless it is a general setting.
+    /// Name of the site that has the setting; absent for a general setting.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub site: Option<String>,
     /// Name of the flag without its hyphens.
     pub key: String,
-    /// Value; null if there is none.
+    /// Value of the setting; null if it has none.
     pub value: serde_json::Value,
     /// Where the value comes from.
     #[serde(flatten)]
@@ -212,32 +214,33 @@ pub struct ShownSetting {
 pub struct SettingPlace {
     /// `default`, `file`, `environment` or `command line`.
     pub source: String,
-    /// Configuration file.
+    /// Path of the configuration file that has the setting; absent for other sources.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub file: Option<String>,
-    /// Line in the file.
+    /// Number of the line in the configuration file; absent for other sources.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub line: Option<usize>,
-    /// Environment variable.
+    /// Name of the environment variable that has the setting; absent for other sources.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub variable: Option<String>,
 }
 
-/// Bound of the server.
+/// Bound in force in the server.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Limit {
-    /// Site that sets it, unless it holds for the whole server or by default.
+    /// Name of the site that sets the bound itself; absent if the bound holds for the whole server
+    /// or by default.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub site: Option<String>,
     /// Name of the flag without its hyphens; null for a bound that no flag changes.
     pub key: Option<String>,
-    /// What is bounded.
+    /// What is bounded, in words, such as `Longest request target`.
     pub what: String,
-    /// Amount in force.
+    /// Amount of the bound that is in force.
     pub value: Number,
     /// Unit of the amount.
     pub unit: Unit,
-    /// What happens past it.
+    /// What happens when the bound is exceeded.
     pub past: String,
     /// Where the amount comes from; absent for a bound that no flag changes.
     #[serde(flatten)]
@@ -252,15 +255,15 @@ pub enum Unit {
     Bytes,
     /// Seconds.
     Seconds,
-    /// Number of things.
+    /// Number without a unit.
     Count,
-    /// 1 for on, 0 for off.
+    /// On (1) or off (0).
     Switch,
 }
 
 /// Reply to a request that cannot be met.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ErrorReply {
-    /// Cause.
+    /// Cause for which the request was not met.
     pub error: String,
 }

@@ -16,32 +16,32 @@ use crate::telemetry::{log, log_queue};
 /// Current use of each resource.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Resources {
-    /// Open connections.
+    /// Number of open connections to the handler.
     pub connections: Used,
-    /// Running calls.
+    /// Number of running calls of handlers.
     pub instances: Used,
-    /// Waiting calls.
+    /// Number of calls of handlers that wait in the queues.
     pub queue: Used,
-    /// Uploaded modules that are being received or prepared.
+    /// Number of uploaded modules that are being received or prepared.
     pub uploads: Used,
-    /// Memory of counted bodies, in bytes.
+    /// Memory of the bodies that count towards `--buffer-max`, in bytes.
     pub buffers: Used,
-    /// Memory of kept versions, in bytes.
+    /// Memory of the kept versions of all sites, in bytes.
     pub kept_versions: Used,
-    /// Memory of the journals, in bytes.
+    /// Memory of the journals of all sites, in bytes.
     pub journals: Used,
-    /// Queued log lines, in bytes.
+    /// Size of the log lines that wait to be written, in bytes.
     pub log: Used,
-    /// Most memory that the limits allow, in total and by part.
+    /// Maximum memory that the limits allow, by part.
     pub memory: MemoryBounds,
 }
 
 /// Use of one resource.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Used {
-    /// Amount in use.
+    /// Amount of the resource in use.
     pub used: u64,
-    /// Largest amount allowed.
+    /// Maximum amount of the resource.
     pub max: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The command line.
+//! Definition of the command line: a command, or else the flags of a server to start.
 
 use clap::Parser;
 
@@ -11,7 +11,7 @@ use crate::config::file::FileChoice;
 #[command(name = "host", version, max_term_width = 100)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Args {
-    /// What is done instead of starting a server.
+    /// Command to run; [`None`] starts a server.
     #[command(subcommand)]
     pub command: Option<Command>,
 
@@ -19,7 +19,7 @@ pub struct Args {
     #[command(flatten)]
     pub file: FileChoice,
 
-    /// The server to start.
+    /// Flags of the server, which starts if no command is given.
     #[command(flatten)]
     pub serve: Serve,
 }

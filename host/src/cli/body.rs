@@ -15,7 +15,7 @@ pub(super) struct Body {
     /// input; several are joined by &. Implies POST and the content type of a form
     #[arg(short, long, value_name = "DATA|@FILE", conflicts_with_all = ["data_binary", "json"])]
     data: Vec<String>,
-    /// Like --data, with every byte of a file
+    /// Data as for --data, but with every byte of a file, line ends too
     #[arg(long, value_name = "DATA|@FILE", conflicts_with = "json")]
     data_binary: Vec<String>,
     /// JSON: a text, @ and the name of a file, or @-; several follow each other. Implies POST, and

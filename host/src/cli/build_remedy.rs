@@ -1,7 +1,7 @@
 //! Remedies for crates that do not build.
 
-/// Returns the remedy for a crate that does not build, if its compiler's errors show
-/// one of the usual mistakes.
+/// Returns a suggested fix for a crate that does not build; [`None`] if the compiler's output,
+/// `errors`, shows none of the usual mistakes.
 pub(super) fn of_build(errors: &str) -> Option<&'static str> {
     const REMEDIES: [(&[&str], &str); 10] = [
         (
@@ -72,8 +72,8 @@ pub(super) fn of_build(errors: &str) -> Option<&'static str> {
     REMEDIES.into_iter().find(|(signs, _)| holds(signs)).map(|(_, remedy)| remedy)
 }
 
-/// Returns whether the crate that is built links `std` itself, according to the errors of the
-/// compiler, and not one of its dependencies.
+/// Returns whether the compiler's errors say that the crate being built links `std` itself. Returns
+/// `false` if one of its dependencies links `std`.
 fn lacks_no_std(errors: &str) -> bool {
     let behind = errors.split_once("first defined in crate `std` (which `").map(|(_, behind)| behind);
     let linking = behind.and_then(|behind| behind.split_once("` depends on)")).map(|(name, _)| name);

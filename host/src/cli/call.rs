@@ -32,14 +32,14 @@ use crate::trial::exchange::{self, Answer};
 pub struct Call {
     /// Module: WebAssembly, binary (.wasm) or text (.wat)
     module: PathBuf,
-    /// Method [default: GET, or POST with a body]
+    /// Method of the request [default: GET, or POST with a body]
     method: Option<String>,
-    /// Target: a path with its query, or a URL
+    /// Target of the request: a path with its query, or a URL
     target: String,
     /// Header of the request; repeatable
     #[arg(short = 'H', long = "header", value_name = "'NAME: VALUE'")]
     fields: Vec<String>,
-    /// Method, by the name of curl's flag
+    /// Method of the request, by the flag that curl takes, instead of METHOD
     #[arg(short = 'X', long = "request", value_name = "METHOD", conflicts_with = "method")]
     method_flag: Option<String>,
     /// Body of the request.
@@ -114,8 +114,8 @@ fn show(answer: &Answer, head: bool) -> io::Result<()> {
     output.flush()
 }
 
-/// Describes a fault in lines: the message of a panic, the name and the cause of the fault, and the
-/// stack frames at the trap or at the deadline.
+/// Returns the lines that describe a fault: the panic message if there is one, the name and the
+/// cause of the fault, and the stack frames at the trap or the deadline.
 fn explain(fault: &Fault) -> String {
     let (cause, panic, frames) = match fault {
         Fault::Call(CallError::Trap { trap, panic, frames }) => (trap.clone(), panic.as_ref(), &frames[..]),
@@ -138,8 +138,8 @@ fn explain(fault: &Fault) -> String {
     text
 }
 
-/// Returns a note if a method differs from a usual one only in the case of its letters, such as
-/// `get`, because no route has such a method; or else an empty text.
+/// Returns a note if a method is a common one in the wrong case, such as `get`: methods are
+/// case-sensitive, so no route has it. Returns an empty text otherwise.
 fn doubt(method: &str) -> String {
     let usual = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     let meant = usual.iter().find(|usual| method != **usual && method.eq_ignore_ascii_case(usual));

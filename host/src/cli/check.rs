@@ -20,7 +20,7 @@ use crate::site::version::hash;
 use crate::trial::probe::Probe;
 use crate::trial::request_file::read as read_requests;
 
-/// Largest number of bytes that are shown of a name.
+/// Maximum number of bytes that the report shows of the name of an export or an import.
 const NAME_MAX: usize = 200;
 
 /// Arguments of `host check`.
@@ -109,7 +109,8 @@ pub(super) async fn run(check: &Check) -> anyhow::Result<bool> {
     Ok(report.acceptable)
 }
 
-/// Runs a stage of the trial of a module, and stores its time in `milliseconds` if it succeeds.
+/// Runs one stage of a module's trial. If the stage succeeds, stores its duration in
+/// `milliseconds`.
 async fn timed<T, E>(
     stage: impl Future<Output = Result<T, E>>,
     milliseconds: &mut Option<f64>,
@@ -123,7 +124,8 @@ async fn timed<T, E>(
 }
 
 impl Report {
-    /// Returns the report about a module before its trial.
+    /// Returns a report that contains only what the file shows. [`Report::try_out`] adds the
+    /// results of the trial.
     fn new(module: String, file: &[u8], anatomy: &Anatomy) -> Report {
         let shown = |name: &String| quoted(name, NAME_MAX).to_string();
         let imports = anatomy.imports.iter();
@@ -144,8 +146,8 @@ impl Report {
         }
     }
 
-    /// Tries the module out as a candidate (compile, start, probes) until a stage fails, and adds
-    /// the results to the report.
+    /// Compiles and starts the module and sends it the probes, as a server does with a candidate,
+    /// until a stage fails. Adds the results to the report.
     ///
     /// # Errors
     ///

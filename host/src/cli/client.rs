@@ -25,14 +25,15 @@ use crate::cli::access::{check_owner, unreachable};
 use crate::config::environment;
 use crate::config::value::{duration, port, showable};
 
-/// Timeout for a reply. Swaps, rollouts, comparisons, reloads and upgrades have longer ones, which
-/// depend on the limits of the server.
+/// Default timeout for a reply. Swaps, rollouts, comparisons, reloads and upgrades have longer
+/// timeouts, which depend on the limits of the server.
 pub(super) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Silence after which a stream counts as broken. A server sends a comment every 15 s.
+/// Time without any data after which an event stream counts as broken. The server sends a comment
+/// every 15 s.
 const SILENCE_MAX: Duration = Duration::from_secs(60);
 
-/// Port of the server without `--port`.
+/// Port of the server if `--port` is not given.
 const PORT: u16 = 4444;
 
 /// Flags that choose the server and the output format.
@@ -50,7 +51,7 @@ pub struct Server {
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub timeout: Option<Duration>,
     /// Print the reply of the server, or each event, as a line of JSON, or
-    /// {"outcome":"failed","cause":"..."} when there is none or it is an error
+    /// {"outcome":"failed","cause":"..."} when there is no reply or the reply is an error
     #[arg(long)]
     pub json: bool,
 }
@@ -76,12 +77,13 @@ impl OfSite {
     }
 }
 
-/// Request to a server.
+/// Request to the API of a server.
 pub(super) struct Ask<'a> {
     pub method: Method,
     /// Path and query of the request.
     pub target: &'a str,
-    /// Number of the version that has to be current, or else the server refuses the request.
+    /// Number of the version that must be current (`If-Match`). If another version is, the server
+    /// refuses the request.
     pub if_version: Option<u64>,
     /// Body of the request: a module, or JSON.
     pub body: Vec<u8>,
@@ -100,7 +102,7 @@ impl Ask<'_> {
         Ask { method: Method::PUT, body, ..Ask::get(target) }
     }
 
-    /// Returns a POST request, which orders a change.
+    /// Returns a POST request, for commands that change something or that send a module.
     pub(super) fn post(target: &str, if_version: Option<u64>, body: Vec<u8>, patience: Duration) -> Ask<'_> {
         Ask { method: Method::POST, target, if_version, body, patience }
     }
@@ -122,11 +124,11 @@ pub(super) fn ask(server: &Server, ask: Ask<'_>) -> anyhow::Result<String> {
     }
 }
 
-/// End of a stream that [`follow`] has read.
+/// Reason why [`follow`] stopped reading a stream.
 pub(super) enum End {
     /// The server has ended the stream. Holds the path of the control socket.
     Ended(PathBuf),
-    /// The function that takes the pieces of the stream asked to stop.
+    /// The callback `take` asked to stop.
     Stopped,
     /// The server has replied with an error instead of a stream. Holds the body of the reply.
     Refused(String),
@@ -171,7 +173,7 @@ pub(super) fn follow(
     })
 }
 
-/// Returns the error about a stream that has ended although the server has not said that it ends.
+/// Returns the error for a stream that broke off before the server announced that it would end.
 pub(super) fn wordless(path: &str) -> anyhow::Error {
     anyhow!(
         "the server at {path} ended without a word: it was killed, or it has failed; its log, or that of the system, may \
@@ -184,7 +186,7 @@ fn runtime() -> anyhow::Result<Runtime> {
     runtime.context("cannot start an asynchronous runtime")
 }
 
-/// Returns an error that says why there is no usable reply of the server at `path`.
+/// Returns an error that says why the server at `path` gave no usable reply.
 fn explain(path: &Path, error: anyhow::Error) -> anyhow::Error {
     let path = path.display();
     if error.downcast_ref().is_some_and(hyper::Error::is_parse) {
@@ -232,8 +234,9 @@ async fn text(reply: Response<Incoming>) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Connects to the control socket that the flags or `$HOST_CONTROL` name, or else to the first
-/// server that is found at the usual paths for the port. Returns the connection and the path.
+/// Connects to the control socket that the flags or `$HOST_CONTROL` name. If they name none,
+/// connects to the first socket found at the default paths for the port. Returns the connection and
+/// the path.
 fn connect(server: &Server, patience: Duration) -> anyhow::Result<(UnixStream, PathBuf)> {
     let variable = || std::env::var_os(environment::CONTROL).filter(|path| !path.is_empty());
     let by_variable = || variable().filter(|_| server.port.is_none()).map(PathBuf::from);
@@ -270,7 +273,8 @@ fn connect(server: &Server, patience: Duration) -> anyhow::Result<(UnixStream, P
     )
 }
 
-/// Connects to a Unix socket. Waits at most `patience` for a server that accepts no connections.
+/// Connects to a Unix socket. Waits at most `patience` while the server does not accept
+/// connections.
 fn open(path: &Path, patience: Duration) -> io::Result<UnixStream> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     socket.set_write_timeout(Some(patience))?;

@@ -1,5 +1,5 @@
-//! Commands that talk to a running server: requests, output and exit codes. Exit code 0:
-//! done; 1: not done; 3: done, but the version would not survive a restart.
+//! Commands that talk to a running server: requests, output and exit codes. Exit code 0: the server
+//! has done what was asked; 1: it has not; 3: it has, but the version would not survive a restart.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -76,8 +76,8 @@ pub enum Command {
         #[command(flatten)]
         server: Server,
     },
-    /// List the versions of a running server: when each was made, and which one it replaced,
-    /// to which host rollback goes
+    /// List the versions of a running server: when each became a candidate, and which version it
+    /// replaced, to which host rollback goes back
     Versions {
         /// Choice of the site.
         #[command(flatten)]
@@ -113,13 +113,13 @@ pub enum Command {
         #[command(flatten)]
         server: Server,
     },
-    /// Faults and the log.
+    /// Commands about faults, readiness, certificates and the log.
     #[command(flatten)]
     Insight(Insight),
-    /// Proof of candidates.
+    /// Commands about the proof of candidates.
     #[command(flatten)]
     Proof(Proof),
-    /// Rollouts.
+    /// Commands about rollouts.
     #[command(flatten)]
     Rollouts(Rollouts),
     /// Check or show the configuration

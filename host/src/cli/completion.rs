@@ -1,4 +1,4 @@
-//! `host completion`: scripts by which shells complete command lines of this program.
+//! `host completion`: prints scripts that let shells complete the command lines of this program.
 
 use std::process::ExitCode;
 
@@ -17,7 +17,7 @@ use crate::cli::output::print;
                         host completion fish > ~/.config/fish/completions/host.fish"
 )]
 pub struct Completion {
-    /// Shell
+    /// Shell that runs the script
     #[arg(value_enum)]
     shell: Shell,
     /// Command line that is completed.
@@ -25,7 +25,7 @@ pub struct Completion {
     pub definition: Command,
 }
 
-/// Shell that completes.
+/// Shell for which a script can be printed.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Shell {
     Bash,
@@ -33,7 +33,7 @@ enum Shell {
     Fish,
 }
 
-/// Prints the script by which a shell completes command lines.
+/// Prints the completion script for a shell.
 pub(super) fn run(completion: Completion) -> ExitCode {
     let Completion { shell, definition: mut command } = completion;
     let name = command.get_name().to_owned();

@@ -26,18 +26,18 @@ use crate::rollout::report::number::counted;
 use crate::site::version::{Origin, hint};
 use crate::tls::keeper;
 
-/// Largest number of bytes that are shown of a message or a value.
+/// Maximum number of bytes that the output shows of a message or a value.
 const MESSAGE_MAX: usize = 4096;
 
-/// What `host config` does.
+/// Commands of `host config`.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Config {
     /// Check a configuration file without starting a server: its keys and values, the addresses,
     /// and whether the files that it names can be read
     Check {
-        /// File [default: $HOST_CONFIG, or ./host.toml, or /etc/host/host.toml]
+        /// Configuration file [default: $HOST_CONFIG, or ./host.toml, or /etc/host/host.toml]
         file: Option<PathBuf>,
-        /// The same file, named as for a server
+        /// Configuration file, named by the flag that a server takes, instead of FILE
         #[arg(long, value_name = "FILE", conflicts_with = "file")]
         config: Option<PathBuf>,
     },
@@ -63,7 +63,8 @@ pub struct Show {
     pub serve: Serve,
 }
 
-/// Hides the flags of the server, which the help of the server explains.
+/// Hides a flag of the server from the help of `host config show`, because the server's own help
+/// explains it.
 fn hide_flags_of_server(flag: Arg) -> Arg {
     let is_own = ["json", "config", "no_config"].contains(&flag.get_id().as_str());
     if is_own { flag } else { flag.hide(true) }
@@ -73,8 +74,8 @@ fn hide_flags_of_server(flag: Arg) -> Arg {
 ///
 /// # Errors
 ///
-/// That there is no configuration file to check, one line for each mistake in the file, or that a
-/// value to be shown is not UTF-8.
+/// There is no configuration file to check, the file has mistakes (one line for each), or a value
+/// to show is not UTF-8.
 pub fn run(config: Config) -> anyhow::Result<ExitCode> {
     match config {
         Config::Check { file, config } => check(file.or(config)),
@@ -119,9 +120,9 @@ fn tell(warnings: &[String]) {
     warnings.iter().for_each(|warning| drop(writeln!(io::stderr(), "warning: {warning}")));
 }
 
-/// Checks what the settings of a server name, such as addresses, certificates, modules and files of
-/// probes, and returns one line for each mistake. Leaves out the settings of the command line
-/// unless `with_line` is set.
+/// Checks what the settings of a server refer to: addresses, certificates, modules, probe files and
+/// so on. Returns one line for each mistake. Skips settings from the command line unless
+/// `with_line` is set.
 pub fn mistakes(serve: &Serve, with_line: bool) -> Vec<String> {
     let found = std::cell::RefCell::new(Vec::new());
     let check_of = |settings: &setting::Settings, id: &str, check: &dyn Fn() -> Result<(), String>| {
@@ -184,11 +185,11 @@ pub fn mistakes(serve: &Serve, with_line: bool) -> Vec<String> {
     found.into_inner()
 }
 
-/// Returns the settings as a configuration file, with the defaults as comments.
+/// Returns the settings in the format of a configuration file, with the defaults as comments.
 ///
 /// # Errors
 ///
-/// When a value is not UTF-8, and so cannot stand in a configuration file.
+/// A value is not UTF-8, so a configuration file cannot contain it.
 pub fn text(source: &Source) -> anyhow::Result<String> {
     let Source { file, settings, sites, .. } = source;
     let file = file.as_ref().map_or("none".into(), |path| path.to_string_lossy());
@@ -213,7 +214,7 @@ pub fn text(source: &Source) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Returns a site as a table of a configuration file.
+/// Returns a site as a `[[site]]` table of a configuration file.
 fn site_text(command: &Command, site: &SiteSource) -> anyhow::Result<String> {
     let SiteSource { name, settings, at, .. } = site;
     let mut text = format!("\n[[site]]  # {at}\nname = {}\n", Value::from(name.as_str()));
@@ -226,7 +227,8 @@ fn site_text(command: &Command, site: &SiteSource) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Returns the keys about the place of a site that differ from their defaults.
+/// Returns the keys for the hosts and the path of a site, with their values. Omits keys with
+/// default values.
 fn place(site: &SiteSource) -> Vec<(&'static str, Value)> {
     let place = &site.place;
     let hosts: Vec<_> = place.hosts.iter().map(ToString::to_string).collect();
@@ -247,8 +249,8 @@ fn json(source: &Source) -> anyhow::Result<String> {
     Ok(serde_json::to_string_pretty(&entries(source))? + "\n")
 }
 
-/// Returns each setting of a server and where it was set. The settings that a site sets itself
-/// follow for each site.
+/// Returns all settings of a server, each with its value and where it was set. The list ends with
+/// the hosts, the path and the own settings of each site.
 pub fn entries(source: &Source) -> Vec<ShownSetting> {
     let command = serve::definition();
     let settings = &source.settings;
@@ -282,8 +284,8 @@ fn entry(key: &str, value: Value, place: Option<&Place>) -> ShownSetting {
     ShownSetting { site: None, key: key.into(), value, place }
 }
 
-/// Returns the default of a flag; [`None`] if the default is computed at the start of the server,
-/// or another setting excludes it.
+/// Returns the default of a flag; [`None`] if the flag has none, if the server computes it at its
+/// start, or if another setting excludes the flag.
 fn default(command: &Command, flag: &Arg, settings: &setting::Settings) -> Option<Given> {
     if !flag.get_action().takes_values() {
         return Some(Given::Switch(false));
@@ -310,7 +312,8 @@ fn toml(flag: &Arg, given: &Given) -> anyhow::Result<String> {
     Ok(value(flag, given).to_string().replace('\u{7f}', "\\u007f"))
 }
 
-/// Returns the value of a flag as a configuration file has it, with absolute paths.
+/// Converts the value of a flag to the value that a configuration file would contain, with absolute
+/// paths.
 fn value(flag: &Arg, given: &Given) -> Value {
     let base = std::env::current_dir().unwrap_or_default();
     match given {

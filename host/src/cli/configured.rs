@@ -12,9 +12,9 @@ use crate::config::file::{self, FileChoice, Read};
 use crate::config::setting::{self, Given, Settings};
 use crate::config::site::{SiteSource, Source};
 
-/// Adds the settings of the environment and of the configuration file to those of the command line.
-/// `definition` defines the command line of the server. If `is_shown` says that the server is shown
-/// and not started, the configuration file may be given in place of the module.
+/// Merges the command line, the environment and the configuration file, and parses the result.
+/// `definition` defines the command line of the server. If `is_shown` is set (`host config show`),
+/// the command line may name the configuration file where a server takes the module.
 ///
 /// # Errors
 ///

@@ -1,7 +1,7 @@
-//! `host dev`: builds and serves a crate, and does both again at every save.
+//! `host dev`: builds and serves a crate, and builds it again whenever a file is saved.
 //!
-//! The server watches a copy of the module, which is renamed into place after a
-//! successful build, because Cargo writes its own output file while it builds.
+//! The server watches a copy of the module, which is renamed into place after a successful build.
+//! It does not watch Cargo's own output file, because Cargo writes to that file during the build.
 
 use std::fs;
 use std::future::Future;
@@ -30,7 +30,7 @@ use crate::trial::probe::Probe;
 /// Flags of the server that `host dev` sets itself.
 const DECIDED: [&str; 4] = ["dev", "watch", "no_watch", "state_dir"];
 
-/// Adapts a flag of the server to `host dev`.
+/// Adapts a flag of the server to `host dev`: changes its help or its default, or hides it.
 pub(super) fn fit(argument: Arg) -> Arg {
     match argument.get_id().as_str() {
         "module" => argument
@@ -45,8 +45,8 @@ pub(super) fn fit(argument: Arg) -> Arg {
     }
 }
 
-/// Log target of the line about the memory of the whole server, which does not help the author of a
-/// crate.
+/// Target of the log line about the memory that the limits of the server allow. The line does not
+/// help the author of a crate.
 const MEMORY: &str = "host::admin::memory_bounds";
 
 /// Server for a crate.
@@ -61,8 +61,8 @@ pub struct Dev {
 }
 
 impl Dev {
-    /// Sets the flags about TLS to the certificate that `--https` will create, so that checks of
-    /// flags that need a certificate pass.
+    /// Sets `--tls-cert` and `--tls-key` to the file that `--https` will create, so that flags that
+    /// need a certificate pass their checks.
     ///
     /// # Errors
     ///
@@ -76,8 +76,8 @@ impl Dev {
         Ok(())
     }
 
-    /// Keeps the line about the memory of the whole server out of the log, unless the log has the
-    /// level debug or trace.
+    /// Omits the log line about the memory that the limits allow, unless the log has the level
+    /// debug or trace.
     pub(super) fn quieter(mut self) -> Dev {
         let level = &mut self.serve.log_level;
         let logs = |of| level.would_enable(MEMORY, &of);
@@ -130,7 +130,7 @@ where
     }
 }
 
-/// Crate that is built and served.
+/// Crate that `host dev` builds and serves.
 struct Crate {
     folder: PathBuf,
     sources: Sources,
@@ -157,8 +157,8 @@ impl Crate {
         }
     }
 
-    /// Builds the crate at every save. Ends only if the sources cannot be watched any more. The
-    /// server logs the outcome for each module.
+    /// Builds the crate at every save; the server logs whether it accepts each module. Returns only
+    /// with an error: the sources cannot be watched, or the module cannot be read or written.
     async fn build_at_every_save(&mut self) -> anyhow::Result<()> {
         loop {
             self.sources.changed().await?;
@@ -221,8 +221,8 @@ fn put(place: &Path, bytes: &[u8]) -> std::io::Result<()> {
     fs::rename(aside, place)
 }
 
-/// Checks that a server would accept a module: a server would exit on a rejected
-/// first module, while `host dev` waits for it to be fixed.
+/// Checks that a server would accept a module. A server exits if its first module is rejected, so
+/// `host dev` waits for a module that passes before it starts one.
 async fn try_out(module: &Arc<[u8]>, args: &Serve, probes: &[Probe]) -> anyhow::Result<()> {
     let loader = Loader::new(&args.limits, &args.values)?;
     let compiled = loader.compile(module, Effort::Quick).await;

@@ -1,5 +1,6 @@
-//! `host dev --https`: keeps an authority for this machine and a certificate of it in a private folder,
-//! and says how to trust it. It never overwrites a file that it has not made.
+//! `host dev --https`: keeps a certificate authority for this machine and a certificate that it has
+//! issued in a private folder, and says how to trust the authority. Never overwrites files of other
+//! programs.
 
 use std::env;
 use std::io::ErrorKind;
@@ -16,27 +17,29 @@ use crate::net::address;
 use crate::telemetry::log::{self, Format};
 use crate::tls::local::{Authority, is_local};
 
-/// Certificate of the authority.
+/// Name of the file with the certificate of the authority.
 const AUTHORITY: &str = "ca.pem";
 
-/// Private key of the authority.
+/// Name of the file with the private key of the authority.
 const AUTHORITY_KEY: &str = "ca.key";
 
-/// Certificate of the server with its private key. They stand in one file, so that they change together.
+/// Name of the file with the certificate of the server and its private key: one file, so that both
+/// change together.
 const CERTIFICATE: &str = "localhost.pem";
 
-/// Lock, held while files are written.
+/// Name of the lock file, held while files are written.
 const LOCK: &str = "lock";
 
-/// Largest file in bytes.
+/// Maximum size in bytes of a file that is read from the folder.
 const FILE_MAX: usize = 64 << 10;
 
 /// Flags of `host dev` for https.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "TLS")]
 pub struct Https {
-    /// Serve https, with a certificate for localhost, 127.0.0.1 and ::1. Its authority is made at the
-    /// first time, for this user alone; the terminal says how to trust it
+    /// Serve https, with a certificate for localhost, 127.0.0.1 and ::1. The first use creates the
+    /// authority of the certificate, for this user alone; the terminal says how to trust the
+    /// authority
     #[arg(long, conflicts_with_all = ["tls_cert", "tls_key"])]
     https: bool,
 
@@ -47,11 +50,11 @@ pub struct Https {
 }
 
 impl Https {
-    /// Returns the file in which the certificate of the server and its key will be.
+    /// Returns the file for the certificate of the server and its key; [`None`] without `--https`.
     ///
     /// # Errors
     ///
-    /// When the user has no folder for it.
+    /// When `--https-dir` is given without `--https`, or the user has no folder for data.
     pub(super) fn certificate(&self) -> Result<Option<PathBuf>, String> {
         match self.https_dir {
             Some(_) if !self.https => return Err("--https-dir needs --https with it".into()),
@@ -66,11 +69,13 @@ impl Https {
         Ok(Some(folder?.join(CERTIFICATE)))
     }
 
-    /// Makes the authority and the certificate, as far as they are missing or old.
+    /// Creates the authority and the certificate if they are missing, and renews the certificate if
+    /// it is old. Does nothing without `--https`.
     ///
     /// # Errors
     ///
-    /// One line that names the folder, what was found in it, and what was expected.
+    /// One line that names the folder, what was found in it, such as an authority that has expired,
+    /// and what was expected.
     pub(super) fn prepare(&self, args: &Serve) -> anyhow::Result<()> {
         let Some(file) = self.certificate().map_err(|error| anyhow!(error))? else { return Ok(()) };
         let folder = file.parent().unwrap_or(Path::new("."));
@@ -93,7 +98,8 @@ impl Https {
     }
 }
 
-/// Makes what is missing or old in the folder. Returns whether the authority is new.
+/// Creates the authority and the certificate in the folder if they are missing, and renews the
+/// certificate if it is old. Returns whether the authority is new.
 fn keep(folder: &Path, names: &[String]) -> anyhow::Result<bool> {
     let mut folder = PrivateFolder::open(folder)?;
     if !folder.is_closed {
@@ -144,7 +150,7 @@ fn keep_locked(folder: &PrivateFolder, names: &[String]) -> anyhow::Result<bool>
     Ok(is_new)
 }
 
-/// Reads a file, if it is there.
+/// Reads a file of the folder; [`None`] if the file does not exist.
 fn read(folder: &PrivateFolder, name: &str) -> anyhow::Result<Option<String>> {
     match folder.read(name, FILE_MAX) {
         Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
@@ -157,7 +163,7 @@ fn write(folder: &PrivateFolder, name: &str, text: &str) -> anyhow::Result<()> {
     folder.write_durably(name, text.as_bytes()).with_context(|| format!("cannot write {name}"))
 }
 
-/// Says how to trust the authority.
+/// Returns a text that says how to trust the authority.
 fn how_to_trust(authority: &Path) -> String {
     // Quoted, so that a shell takes the path as one word.
     let file = format!("'{}'", authority.display().to_string().replace('\'', r"'\''"));

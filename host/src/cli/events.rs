@@ -1,4 +1,4 @@
-//! `host events`: prints the events of a running server, one a line, until the server ends.
+//! `host events`: prints the events of a running server, one per line, until the server ends.
 
 use std::fmt;
 use std::io::{self, Write as _};
@@ -14,14 +14,14 @@ use serde_json::Value;
 use crate::cli::ask::{SHOWN_MAX, unless_refused};
 use crate::cli::client::{self, End, Server};
 
-/// Maximum length of a line of a stream in bytes, more than any event of a server has.
+/// Maximum length of a line of the event stream, in bytes. No event of a server is as long.
 const LINE_MAX: usize = 1 << 20;
 
-/// Prints events until the server ends, or the reader of the output is gone.
+/// Prints events until the server ends, or until the reader of standard output closes the pipe.
 ///
 /// # Errors
 ///
-/// One line: why no more events come although the server has not said that it ends, or why the
+/// One line: why the stream broke off before the server announced that it would end, or why the
 /// reply is no stream of events.
 pub(super) fn follow(server: &Server) -> anyhow::Result<ExitCode> {
     let (mut lines, mut is_ending) = (Lines::default(), false);

@@ -1,4 +1,4 @@
-//! Flags for what a server adds to a request: its time, its id and its client.
+//! Flags for what a server adds to a request: the time, the id and the address of the client.
 
 use std::time::SystemTime;
 
@@ -21,7 +21,7 @@ pub(super) struct FactFlags {
 }
 
 impl FactFlags {
-    /// Returns the facts that the flags give, with defaults for the others.
+    /// Returns the values of the flags, with defaults for flags that are not given.
     pub(super) fn facts(&self) -> Facts {
         let default = Facts::default();
         Facts {

@@ -18,10 +18,10 @@ use crate::tls::facts::Facts;
 use crate::tls::orders::ShownOrder;
 use crate::tls::shown::{AllShown, Shown};
 
-/// Path in the API at which a server shows and changes the levels of its log.
+/// Path of the API resource that shows and sets the levels of the log.
 const LOG_LEVEL: &str = "/v1/log-level";
 
-/// Commands about the faults, the certificates and the log.
+/// Commands about the faults, the readiness, the certificates and the log of a running server.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Insight {
     /// Show how often a running server made the response itself, by fault, and the latest faults of the
@@ -31,16 +31,16 @@ pub enum Insight {
         #[command(flatten)]
         server: Server,
     },
-    /// Ask whether a running server takes requests, as GET /readyz of its API does, for health checks.
-    /// Exit code 0: it does; 1: it ends, or none runs
+    /// Ask whether a running server takes requests, as GET /readyz of its API does, for health
+    /// checks. Exit code 0: the server takes requests; 1: it is shutting down, or no server runs
     Health {
         /// Flags that choose the server.
         #[command(flatten)]
         server: Server,
     },
-    /// Show the certificates that a running server gives to new connections, why those in its files are
-    /// refused, if they are, and the next attempts by ACME. Exit code 1: they are refused, or the last
-    /// attempt has failed
+    /// Show the certificates that a running server gives to new connections, why a certificate in
+    /// its files is refused, if one is, and the next attempts by ACME. Exit code 1: a certificate
+    /// is refused, or the last attempt for a domain has failed
     Cert {
         /// Flags that choose the server.
         #[command(flatten)]

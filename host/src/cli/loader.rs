@@ -12,7 +12,7 @@ use crate::config::values::ValueFlags;
 use crate::site::remedy::{self, Language, NO_CONFIGURE, TAKE_VALUES};
 use crate::site::version::{Origin, hint};
 
-/// Ids of the flags of the limits that apply to a call without a server.
+/// Ids of the limit flags that apply to calls without a server.
 const APPLICABLE: [&str; 11] = [
     "deadline",
     "memory_max",
@@ -27,7 +27,8 @@ const APPLICABLE: [&str; 11] = [
     "response_head_max",
 ];
 
-/// Hides a limit that does not apply to a call without a server from the help of a tool.
+/// Hides a flag from the help of a tool if it sets a limit that does not apply to calls without a
+/// server.
 pub(super) fn hide_other_limits(argument: Arg) -> Arg {
     let is_limit = argument.get_help_heading() == Some("Limits");
     let hidden = is_limit && !APPLICABLE.contains(&argument.get_id().as_str());
@@ -81,7 +82,7 @@ impl Loader {
         started.map_err(|NotStarted { cause, remedy }| with_remedy(&cause, &remedy)).with_context(context)
     }
 
-    /// Starts a module with the values of the command line.
+    /// Starts a module with the values of `--var` and `--secret`.
     ///
     /// # Errors
     ///
@@ -106,8 +107,8 @@ impl Loader {
     }
 }
 
-/// Reads the file of a module, at most one byte more than `--module-max`, so that a longer file is
-/// noticed.
+/// Reads a module file, up to one byte more than `--module-max`. The additional byte shows that the
+/// file is too long.
 pub(super) fn read(path: &Path, limits: &Limits) -> anyhow::Result<Arc<[u8]>> {
     let bytes = Origin::Path(path.to_owned()).read(limits.swap.module_max).map_err(hint(path));
     Ok(bytes.with_context(|| format!("cannot read {}", path.display()))?.into())

@@ -1,5 +1,5 @@
-//! `host manual`: the manual pages. The options come from the definition of the command line; the
-//! texts of the other sections stand in this file.
+//! `host manual`: generates the manual pages. The options come from the definition of the command
+//! line; the text of the other sections is in this file.
 
 use std::fs;
 use std::io;
@@ -27,7 +27,7 @@ pub struct Manual {
     pub definition: Command,
 }
 
-/// Section of the page of the server: its title, and pairs of a term and its meaning.
+/// Section of the server's manual page: its title, and pairs of a term and its meaning.
 type Section = (&'static str, &'static [(&'static str, &'static str)]);
 
 const SECTIONS: [Section; 5] = [
@@ -102,7 +102,7 @@ const SECTIONS: [Section; 5] = [
     ),
 ];
 
-/// Prints the page of the server, or writes all pages to a folder.
+/// Prints the manual page of the server, or writes the pages of all commands to a folder.
 ///
 /// # Errors
 ///
@@ -171,7 +171,8 @@ fn page(command: &Command, server: &str) -> io::Result<Vec<u8>> {
     Ok(page)
 }
 
-/// Returns the usage lines, without a list of all flags, because the server has too many.
+/// Returns the section with the usage lines. They do not list all flags, because the server has too
+/// many.
 fn synopsis(command: &Command) -> Roff {
     let mut roff = Roff::new();
     roff.control("SH", ["SYNOPSIS"]);

@@ -7,21 +7,21 @@
 //! | `configured` | adds the configuration file and the environment to the command line |
 //! | `config` | checks and shows the configuration |
 //! | `tool` | the commands that need no server |
-//! | `parse` | parses the command line, and explains a wrong one |
+//! | `parse` | parses the command line, and explains mistakes in it |
 //! | `client` | finds a running server, and sends it a request |
 //! | `access` | says why a server cannot be reached, and checks who owns it |
-//! | `ask` | asks a running server, and shows its reply |
+//! | `ask` | sends a request to a running server, and parses or shows the reply |
 //! | `upload` | reads the module that is sent to a server |
-//! | `command` | tells a running server what to do, and shows its reply |
+//! | `command` | sends a command to a running server, and shows the reply |
 //! | `status` | what `host status` prints |
 //! | `insight` | shows faults, certificates and readiness of a server, and shows or changes its log levels |
 //! | `events` | prints the events of a running server |
-//! | `proof` | compares a module on recent requests, and shows or exports the journal |
-//! | `rollout` | rolls a module out, and steers the rollout |
+//! | `proof` | compares a module with a version on recent requests, and shows or exports these requests |
+//! | `rollout` | begins a rollout, and shows, pauses, resumes or ends it |
 //! | `check` | says whether a module can serve, and what is in it |
 //! | `call` | sends one request to a module |
-//! | `body` | the body of a request, by the flags of curl |
-//! | `facts` | what a server would add to a request |
+//! | `body` | request body, given with flags named as those of curl |
+//! | `facts` | what a server would add to a request: time, id, address of the client |
 //! | `test` | sends requests from files, and compares the answers |
 //! | `new` | writes a new handler crate |
 //! | `dev` | serves a crate, and builds it again when it changes |
@@ -29,8 +29,8 @@
 //! | `build` | builds a crate for WebAssembly |
 //! | `build_remedy` | says what to change in a crate that does not build |
 //! | `sources` | watches the sources of a crate |
-//! | `replay` | makes recorded requests again |
-//! | `completion` | prints scripts by which shells complete command lines |
+//! | `replay` | sends recorded requests again |
+//! | `completion` | prints completion scripts for shells |
 //! | `manual` | writes the manual pages |
 //! | `loader` | loads a module for `check`, `call`, `test`, `replay` and `dev` |
 //! | `output` | prints texts of modules safely |

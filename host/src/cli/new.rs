@@ -28,14 +28,15 @@ pub struct New {
 // built from may be gone.
 include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
 
-/// Manifest of the SDK. It inherits values from a workspace, such as the version, that a copy has
-/// to state.
+/// Manifest of the SDK. It inherits values such as the version from the workspace; a copy in a new
+/// crate has to contain them.
 const SDK_MANIFEST: &str = include_str!("../../../handler/sdk/Cargo.toml");
 
 /// rustfmt settings of the SDK's sources, which are not the default ones.
 const SDK_FORMAT: &str = include_str!("../../../rustfmt.toml");
 
-/// Edition of the SDK's workspace, which Cargo does not pass to a build.
+/// Edition of the SDK's workspace. Repeated here because Cargo does not pass the edition to a
+/// build.
 const EDITION: &str = "2024";
 
 const TEMPLATE: [(&str, &str); 7] = [
@@ -49,12 +50,12 @@ const TEMPLATE: [(&str, &str); 7] = [
     (".gitignore", include_str!("template/gitignore")),
 ];
 
-/// Keywords of Rust, which no crate can have as its name.
+/// Keywords of Rust, which cannot be names of crates.
 const KEYWORDS: &str = "Self abstract as async await become box break const continue crate do dyn else enum \
     extern false final fn for gen if impl in let loop macro match mod move mut override priv pub ref return \
     self static struct super trait true try type typeof unsized use virtual where while yield _";
 
-/// Names of crates that every handler can use already, and that no new crate may have.
+/// Names of crates that a handler can already use, so that a new crate cannot have them.
 const CRATES: &str = "alloc core handler_sdk proc_macro std test";
 
 pub(super) fn run(new: &New) -> anyhow::Result<()> {
@@ -126,8 +127,8 @@ fn fill_in(text: &str, name: &str) -> String {
         .replace("{{rust-version}}", env!("CARGO_PKG_RUST_VERSION"))
 }
 
-/// Changes a file of the template for a crate that links the standard library: the
-/// library has its own panic handler, and needs more stack.
+/// Adapts a file of the template to a crate that links the standard library, which has its own
+/// panic handler and needs more stack.
 fn with_std(text: &str) -> String {
     text.replace("#![no_std]\n\n", "")
         .replace("{ path = \"handler-sdk\" }", "{ path = \"handler-sdk\", features = [\"std\"] }")

@@ -15,10 +15,10 @@ use crate::cli::serve::{self, Serve};
 use crate::cli::tool::Tool;
 use crate::config::value_error;
 
-/// Largest number of edits between a mistyped word and the command that is suggested.
+/// Maximum number of edits between a mistyped word and the command that is suggested for it.
 const EDITS_MAX: usize = 2;
 
-/// Words that other programs use as commands, and what to do with this program instead.
+/// Commands of other programs, and what to do with this program instead.
 const FOREIGN: [(&[&str], &str); 12] = [
     (&["serve", "run", "start", "up"], "to serve a module, name its file: host MODULE"),
     (
@@ -63,7 +63,7 @@ const CURL: [(&[&str], &str); 13] = [
     (&["-m", "--max-time"], "bound the call by --deadline TIME"),
 ];
 
-/// Example of each command that requires arguments.
+/// Example command lines, for messages about missing arguments.
 const EXAMPLES: [(&str, &str); 7] = [
     ("swap", "host swap handler.wasm"),
     ("new", "host new greeter"),
@@ -74,21 +74,21 @@ const EXAMPLES: [(&str, &str); 7] = [
     ("replay", "host replay records --module handler.wasm"),
 ];
 
-/// Result of parsing that ends the program.
+/// Reason to end the program after parsing, with the text to print.
 #[derive(Debug)]
 pub enum Stop {
-    /// Help or version that was asked for, for standard output.
+    /// Help or version, which the user asked for. Goes to standard output.
     Shown(String),
     /// Lines that describe what is wrong with the command line or the configuration.
     Wrong(String),
 }
 
-/// Parses a command line, program name first, and loads and checks the configuration of a server
-/// that it starts or shows.
+/// Parses a command line, which begins with the program name. If it starts a server or shows the
+/// settings of one, also loads the configuration and checks it.
 ///
 /// # Errors
 ///
-/// [`Stop`] holds the help or the version if asked for, or else a message.
+/// [`Stop`] contains the help or the version if the user asked for it, or else a message.
 pub fn parse(line: &[OsString]) -> Result<Args, Stop> {
     let mut command = command();
     if let Some(first) = line.get(1).and_then(|word| word.to_str())
@@ -142,8 +142,8 @@ pub fn parse(line: &[OsString]) -> Result<Args, Stop> {
     Ok(args)
 }
 
-/// Returns the server that a command line starts or shows, with the parsed arguments for it;
-/// [`None`] for other commands.
+/// Returns the settings of the server that a command line starts or shows, with the parsed
+/// arguments for them; [`None`] for other commands.
 fn configurable<'a>(args: &'a mut Args, matches: &'a ArgMatches) -> Option<(&'a mut Serve, &'a ArgMatches)> {
     match &mut args.command {
         None => Some((&mut args.serve, matches)),
@@ -160,7 +160,7 @@ pub fn command() -> Command {
     with_negatives(Args::command())
 }
 
-/// Returns the definition of the command line under the name by which the program was called,
+/// Returns the definition of the command line with the name that the user called the program by,
 /// because a package may have renamed it.
 fn named(line: &[OsString]) -> Command {
     let name = line.first().and_then(|path| Path::new(path).file_name()?.to_str()).unwrap_or_default();
@@ -173,15 +173,16 @@ fn named(line: &[OsString]) -> Command {
     }
 }
 
-/// Lets the flags of a command and of its subcommands take negative numbers.
+/// Makes the numeric flags of a command and of its subcommands accept negative numbers, so that the
+/// parser of the flag explains the mistake.
 fn with_negatives(command: Command) -> Command {
     let command = command.mut_args(serve::take_negatives);
     let names: Vec<_> = command.get_subcommands().map(|each| each.get_name().to_owned()).collect();
     names.into_iter().fold(command, |command, name| command.mut_subcommand(name, with_negatives))
 }
 
-/// Returns a message about a first word that is nearly a command, or that is a command of other
-/// programs; [`None`] if there is nothing to say.
+/// Returns a message if the first argument, `word`, is a mistyped command or a command of other
+/// programs; [`None`] otherwise.
 fn mistaken(word: &str, command: &Command) -> Option<String> {
     let found = neither(word, command)?;
     if let Some((_, instead)) = FOREIGN.iter().find(|(words, _)| words.contains(&word)) {
@@ -205,7 +206,7 @@ fn is_word(argument: &str) -> bool {
     !argument.contains(['.', '/']) && !argument.starts_with('-')
 }
 
-/// Describes a wrong command line in one line.
+/// Returns one line that says what is wrong with a command line.
 fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
     let (mut sub, mut of): (Option<&Command>, _) = (None, "host".to_owned());
     for word in line.iter().skip(1).map_while(|word| word.to_str()) {
@@ -269,7 +270,8 @@ fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
     }
 }
 
-/// Returns the port that a command line gives by `--port NUMBER` or `--port=NUMBER`.
+/// Returns the port in `--port NUMBER` or `--port=NUMBER`; [`None`] if a command line has no valid
+/// one.
 fn port(line: &[OsString]) -> Option<&str> {
     let mut words =
         line.iter().filter_map(|word| word.to_str()).skip_while(|word| !word.starts_with("--port"));

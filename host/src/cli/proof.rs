@@ -1,4 +1,5 @@
-//! Commands about the proof of candidates: `host diff` and `host journal`.
+//! `host diff`, which compares a module with a version on recent requests, and `host journal`,
+//! which shows or exports these requests.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -39,13 +40,14 @@ pub enum Proof {
         /// Compare with this version [default: the current one]
         #[arg(long, value_name = "N", value_parser = version_number)]
         against: Option<u64>,
-        /// Number of examples of each kind and class of requests
+        /// Maximum number of examples that are shown for each kind of difference and each class of
+        /// requests
         #[arg(long, value_name = "N", default_value = "5", value_parser = proof::examples)]
         show: u64,
         /// Header whose value may differ, besides those of the server's --ignore-field; repeatable
         #[arg(long, value_name = "NAME", value_parser = field)]
         ignore_field: Vec<HeaderName>,
-        /// Longest time to run requests; those that are left are not compared
+        /// Longest time to run requests; requests that have not run by then are not compared
         #[arg(long, value_name = "TIME", default_value = "10s", value_parser = proof::time)]
         time: Duration,
         /// Choice of the site.
@@ -55,7 +57,8 @@ pub enum Proof {
         #[command(flatten)]
         server: Server,
     },
-    /// Show which recent requests a running server keeps, with which candidates are proved
+    /// Show which recent requests a running server keeps in its journal, on which it tries
+    /// candidates
     Journal {
         /// What to do instead of showing the classes of requests.
         #[command(subcommand)]
@@ -69,11 +72,11 @@ pub enum Proof {
     },
 }
 
-/// What is done with the journal.
+/// Commands about the journal.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Journal {
-    /// Write the requests to a file for host test and --probe-file. The values of cookies, of
-    /// authorization and of the site's secrets are masked
+    /// Write the requests of the journal to a file for host test and --probe-file. The values of
+    /// cookies, of authorization and of the site's secrets are masked
     Export {
         /// File to create; an existing one is not overwritten
         file: PathBuf,

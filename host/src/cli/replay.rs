@@ -20,7 +20,7 @@ use crate::record::file::{Recorded, is_recorded};
 use crate::site::version::hash;
 use crate::trial::exchange::{Answer, call};
 
-/// Largest number of bytes that are shown of a body.
+/// Maximum number of bytes that the output shows of a body.
 const BODY_MAX: usize = 120;
 
 /// Arguments of `host replay`.
@@ -39,7 +39,7 @@ pub struct Replay {
     /// Module: WebAssembly, binary (.wasm) or text (.wat)
     #[arg(long, value_name = "MODULE")]
     module: PathBuf,
-    /// Second module, whose outcomes are compared with those of the first
+    /// Second module, whose outcomes are compared with those of --module
     #[arg(long, value_name = "MODULE")]
     against: Option<PathBuf>,
     /// Succeed when MODULE answers every request with a status below 500, so that each recorded fault
@@ -106,8 +106,7 @@ pub(super) async fn run(replay: &Replay) -> anyhow::Result<bool> {
     Ok(different == 0)
 }
 
-/// Returns the given files, and the recorded requests in the given folders in order
-/// of time.
+/// Returns the given files, and for each given folder the recorded requests in it, oldest first.
 fn find(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for path in paths {
@@ -180,7 +179,7 @@ fn describe(outcome: &Outcome) -> String {
     }
 }
 
-/// Describes the recorded fault, and what may explain that the replay ended otherwise. `sha256` is
+/// Describes the recorded fault, and possible reasons why the replay ended differently. `sha256` is
 /// the hash of the module that the replay called.
 fn difference(recorded: &Recorded, sha256: &str) -> String {
     let (fault, cause) = (one_line(&recorded.fault), one_line(&recorded.cause));

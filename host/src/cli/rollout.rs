@@ -25,8 +25,8 @@ use crate::rollout::share::{Share, Steps};
 use crate::site::outcome::Outcome;
 use crate::site::rollout_status::{RolloutState, RolloutStatus};
 
-/// Evidence below which a class of slower requests is not shown, because a few calls always take
-/// longer by chance.
+/// Minimum evidence that the candidate is slower at a class of requests for `host rollout status`
+/// to list the class. Below it, calls may have taken longer by chance.
 const SHOWN_MIN: f64 = 10.0;
 
 /// Exit code of `host rollout status` when the candidate was rejected.
@@ -48,22 +48,23 @@ pub enum Rollouts {
         /// What to do with the rollout in progress.
         #[command(subcommand)]
         order: Option<Order>,
-        /// Begin of a rollout.
+        /// Module and plan of the rollout to begin.
         #[command(flatten)]
         begin: Box<Begin>,
     },
     /// Send copies of live requests to a module, and compare its answers with those of the current
-    /// version. No client gets them. host rollout status has the report, host rollout abort ends it
+    /// version. No client gets an answer of the module. host rollout status shows the report, host
+    /// rollout abort ends the shadow
     Shadow {
         /// Module: WebAssembly, binary (.wasm) or text (.wat); - is standard input
         file: PathBuf,
         /// Share of the requests that are copied [default: that of the server, --rollout-percent]
         #[arg(long, value_name = "SHARE", value_parser = percent)]
         percent: Option<Share>,
-        /// Time
+        /// Time for which the module gets copies of requests
         #[arg(long = "for", value_name = "TIME", default_value = "10min", value_parser = duration)]
         time: Duration,
-        /// Requests and gate.
+        /// Differences that the gate accepts.
         #[command(flatten)]
         accepted: Accepted,
         /// Choice of the server and the site.
@@ -81,28 +82,31 @@ pub struct Whose {
     server: Server,
 }
 
-/// What the gate accepts.
+/// Differences that the gate accepts when a module is tried on the requests of the journal.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Accepted {
-    /// Requests that the module may answer in another way, for the gate, such as 'GET /about*', where
-    /// * stands for any characters; repeatable
+    /// Requests that the module may answer in another way when it is tried by the gate, such as
+    /// 'GET /about*', where * stands for any characters; repeatable
     #[arg(long, value_name = "'[METHOD] TARGET'")]
     accept: Vec<Pattern>,
-    /// Accept every difference from the answers of the current version in the gate, faults too
+    /// Let the module pass the gate whatever differs from the answers of the current version,
+    /// faults too
     #[arg(long)]
     accept_all: bool,
 }
 
-/// Begin of a rollout. What is not given is as the server has it.
+/// Module and plan of a rollout to begin. For flags that are not given, the settings of the server
+/// hold.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Begin {
     /// Module: WebAssembly, binary (.wasm) or text (.wat); - is standard input
     #[arg(required = true)]
     file: Option<PathBuf>,
-    /// Shares of the clients, one after the other [default: those of the server, --rollout]
+    /// Shares of the clients that the module serves, one after the other [default: those of the
+    /// server, --rollout]
     #[arg(long, value_name = "SHARES")]
     steps: Option<Steps>,
-    /// Time of each step [default: that of the server, --rollout-hold]
+    /// Shortest time of each step [default: that of the server, --rollout-hold]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     hold: Option<Duration>,
     /// Time for which the module gets copies of requests, before the first step [default: that of the
@@ -121,12 +125,12 @@ pub struct Begin {
     /// server, --slower]
     #[arg(long, value_name = "RATIO")]
     slower: Option<Slower>,
-    /// Fewest requests that the module answers in a step [default: that of the server,
-    /// --rollout-requests]
+    /// Minimum number of requests that the module answers in a step before the next step begins
+    /// [default: that of the server, --rollout-requests]
     #[arg(long, value_name = "N", value_parser = requests)]
     requests: Option<u64>,
-    /// Longest time that a step waits for these requests [default: that of the server,
-    /// --rollout-wait]
+    /// Longest time that a step waits, after --hold, for the number of --requests [default: that of
+    /// the server, --rollout-wait]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     wait: Option<Duration>,
     /// Roll out only if this version is current
@@ -138,12 +142,12 @@ pub struct Begin {
     whose: Whose,
 }
 
-/// What is done with the rollout in progress.
+/// Commands that show or steer the latest rollout.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Order {
-    /// Show the latest rollout, and what was found about the module. Exit code 0: it goes on, is paused
-    /// or done; 4: the module was rejected; 5: it has stopped, and waits for an operator; 1: there was
-    /// no rollout, or no answer
+    /// Show the latest rollout, and what was found about the module. Exit code 0: the rollout goes
+    /// on, is paused or done; 4: the module was rejected; 5: the rollout has stopped, and waits for
+    /// an operator; 1: there was no rollout, or no answer
     Status {
         /// Wait until the rollout is done, rejected, paused or stopped
         #[arg(long)]
@@ -152,14 +156,14 @@ pub enum Order {
         #[command(flatten)]
         whose: Whose,
     },
-    /// Pause: the module keeps its share
+    /// Pause the rollout: the module keeps its share of the clients
     Pause(Whose),
-    /// Go on after a pause, or after too few requests; the step begins anew
+    /// Resume a rollout that is paused or has stopped; its step begins anew
     Resume(Whose),
-    /// Let the module serve all clients now; the steps that are left are skipped
+    /// Let the module serve all clients at once; further steps are skipped
     Promote(Whose),
-    /// End the rollout: all clients get the current version now. Without a rollout, end the work on a
-    /// module that is compiled or tried
+    /// End the rollout: all clients get the current version. Without a rollout, end the work on a
+    /// module that is being compiled or tried
     Abort(Whose),
 }
 
@@ -184,8 +188,8 @@ impl Order {
     }
 }
 
-/// Runs `host rollout` or `host shadow`. `describe` returns the text and the exit code for what
-/// came of sending the module.
+/// Runs `host rollout` or `host shadow`. `describe` returns the text and the exit code for the
+/// server's reply to the module that was sent.
 ///
 /// # Errors
 ///
@@ -220,8 +224,8 @@ pub(super) fn run(what: Rollouts, describe: fn(&Outcome) -> (String, ExitCode)) 
     }
 }
 
-/// Sends a module and the parameters of `plan` to a server, which begins a rollout or a shadow with
-/// them, and prints the outcome.
+/// Sends a server a module and the parameters in `plan`, so that the server begins a rollout or a
+/// shadow. Prints the outcome.
 fn send(
     file: &Path,
     plan: &[(&str, Option<String>)],
@@ -279,7 +283,7 @@ pub(super) fn ended(version: u64, serving: u64) -> String {
     format!("ended the rollout of version {version}; version {serving} serves all clients\n")
 }
 
-/// Returns the line about the state and the progress of a rollout.
+/// Describes the state and the progress of a rollout.
 fn first_line(status: &RolloutStatus) -> String {
     let RolloutStatus { version, serving, state, cause, plan, step, share, .. } = status;
     let (seconds, requests) = (status.phase_seconds, status.phase_requests);

@@ -35,7 +35,7 @@ use crate::trial::request_file::read as read_requests;
 /// Maximum number of serving threads: the largest number of cores that Linux supports.
 const THREADS_MAX: usize = 8192;
 
-/// Flags that start a server.
+/// Flags and argument of a server.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Serve {
     /// Handler module: WebAssembly, binary (.wasm) or text (.wat) [default: the one embedded in
@@ -44,9 +44,9 @@ pub struct Serve {
 
     /// Address to listen on: HOST:PORT, where HOST is a name or an IP address, or unix:PATH, which
     /// ,mode=0660 and ,group=NAME may follow. localhost is 127.0.0.1 and ::1; port 0 takes any free
-    /// port. With --tls-cert or --acme, TLS is spoken at each HOST:PORT, unless ,plain follows, or ,redirect,
-    /// which sends clients to https. With ,proxy behind all of this, each connection begins with a
-    /// header of the PROXY protocol, version 1 or 2, and comes from a proxy of --trust-forwarded;
+    /// port. With --tls-cert or --acme, TLS is spoken at each HOST:PORT, unless ,plain follows, or
+    /// ,redirect, which sends clients to https. With ,proxy at the end, each connection begins with
+    /// a header of the PROXY protocol, version 1 or 2, and comes from a proxy of --trust-forwarded;
     /// repeatable [default: the sockets passed in LISTEN_FDS, or localhost:4444]
     #[arg(long, value_name = "HOST:PORT|unix:PATH")]
     pub listen: Vec<String>,
@@ -57,8 +57,8 @@ pub struct Serve {
     #[arg(long, value_name = "CIDR")]
     pub trust_forwarded: Vec<Trusted>,
 
-    /// Whose W3C trace context is believed. Unless this is off, the handler gets one traceparent, in
-    /// which the host is the parent span, and request lines name the trace
+    /// Whose W3C trace context is believed. Unless it is off, the handler gets one traceparent, in
+    /// which the host is the parent span, and the log lines of requests name the trace
     #[arg(long, value_name = "WHOSE", value_enum, default_value_t = Traceparent::Off)]
     pub traceparent: Traceparent,
 
@@ -89,8 +89,9 @@ pub struct Serve {
     #[arg(long, value_name = "FILE")]
     pub log_file: Option<PathBuf>,
 
-    /// Fields of the log line of each request, with commas between them. The line of a fault always
-    /// has its id, name and cause, too
+    /// Fields of the log line of each request, with commas between them. The line of a request that
+    /// ended in a fault always has the id of the request, and the name and the cause of the fault,
+    /// too
     #[arg(long, value_name = "FIELDS", value_enum, value_delimiter = ',', default_value = "default")]
     pub log_fields: Vec<LogField>,
 
@@ -127,7 +128,7 @@ pub struct Serve {
     #[command(flatten)]
     pub limits: Limits,
 
-    /// Where the settings come from.
+    /// Settings as they were given, and the place of each: command line, environment or file.
     #[arg(skip)]
     pub source: Source,
 
@@ -147,7 +148,7 @@ pub struct SitePlan {
     pub name: Arc<str>,
     /// Hosts and path whose requests the site answers.
     pub place: Place,
-    /// Settings of the site, with the general settings where the site sets none.
+    /// Settings of the site. The general settings apply where the site sets none.
     pub args: Serve,
 }
 
@@ -202,7 +203,8 @@ pub struct Swap {
     #[arg(long, conflicts_with_all = ["control", "control_group"])]
     pub no_control: bool,
 
-    /// Address at which the API is served too, to clients that have the token of --admin-token: HOST:PORT
+    /// Address, HOST:PORT, at which the API is served in addition to the control socket, to clients
+    /// that have the token of --admin-token
     #[arg(long, value_name = "HOST:PORT")]
     pub admin: Option<String>,
 
@@ -247,9 +249,9 @@ impl Serve {
         })
     }
 
-    /// Returns warnings about settings that are valid but probably a mistake: a restart that would
-    /// let a candidate serve all clients, traces that are never continued, and a token that others
-    /// can read.
+    /// Returns warnings about settings that are valid but probably a mistake: `--rollout` without
+    /// `--state-dir`, `--traceparent trusted` without `--trust-forwarded`, and a token file that
+    /// other users can read or change.
     pub fn doubts(&self) -> Vec<String> {
         let rolls_out = self.plans().iter().any(|plan| !plan.args.rollout.rollout.is_off());
         let forgets = (rolls_out && self.swap.state_dir.is_none()).then(|| {
@@ -266,8 +268,8 @@ impl Serve {
         forgets.into_iter().chain(believes_none).chain(token).collect()
     }
 
-    /// Applies the flags about the levels of the log, and about the fields and the queries in
-    /// request lines. Returns whether the levels have changed.
+    /// Applies the flags for the log levels, and for the fields and queries in the log lines of
+    /// requests. Returns whether the levels have changed.
     pub fn set_log(&self) -> bool {
         request_line::set(self.log_fields.iter().collect::<LogFields>(), self.log_query);
         log::set_levels(&self.log_level)
@@ -283,7 +285,7 @@ impl Serve {
         tls
     }
 
-    /// Returns the settings of connections.
+    /// Returns the settings that apply to each connection.
     pub fn settings(&self) -> Settings {
         Settings {
             limits: self.limits.connection.clone(),
@@ -298,12 +300,12 @@ impl Serve {
         }
     }
 
-    /// Checks what the parser of a single setting cannot: whether the settings that need others
-    /// have them.
+    /// Checks what the parser of a single flag cannot: whether flags that need other flags come
+    /// with them.
     ///
     /// # Errors
     ///
-    /// The id of the wrong setting, and a message that says what was expected with it.
+    /// The id of the wrong flag, and a message that says what was expected.
     pub fn check(&self) -> Result<(), (&'static str, String)> {
         let needs = |id, message: &str| Err((id, format!("{message} with it (see host --help)")));
         if self.swap.require_durable && self.swap.state_dir.is_none() {
@@ -374,7 +376,7 @@ pub fn definition() -> Command {
 }
 
 /// Makes a flag that takes a number accept a value that begins with a hyphen, so that the parser of
-/// the flag explains a negative number.
+/// the flag can say what is wrong with a negative number.
 pub(super) fn take_negatives(argument: Arg) -> Arg {
     let is_limit = argument.get_help_heading() == Some("Limits");
     let is_number = ["version", "if_version", "port", "threads", "timeout", "keep_recorded"];

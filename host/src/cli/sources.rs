@@ -16,27 +16,28 @@ use tokio::time::timeout;
 /// files at once.
 const DEBOUNCE: Duration = Duration::from_millis(50);
 
-/// File that Cargo itself writes during a build, and that is no source for that reason.
+/// File that Cargo writes during a build. It does not count as a source, because each build would
+/// cause another one.
 const LOCK_FILE: &str = "Cargo.lock";
 
-/// File in which macOS stores how it shows a folder.
+/// File in which macOS stores the view settings of a folder.
 const FOLDER_VIEW: &str = ".DS_Store";
 
-/// File that Cargo creates in each folder of build output.
+/// File that marks a folder of build output. Cargo creates it.
 const CACHE_TAG: &str = "CACHEDIR.TAG";
 
-/// Folders, or files in their place, of version control and of editors, which write to them while
-/// nothing of the crate changes.
+/// Names of folders (or files in their place) in which version control and editors store their own
+/// data. Changes in them do not change the crate.
 const NOT_OF_THE_CRATE: [&str; 9] = [".git", ".hg", ".svn", ".jj", ".bzr", ".idea", ".vscode", ".vs", ".zed"];
 
-/// Beginnings of the names of files that editors and file systems put aside: locks of Emacs, files
-/// that GTK writes before it renames them, and files that are removed while they are open.
+/// Name prefixes of temporary files: lock files of Emacs, files that GTK writes before it renames
+/// them, and files that were removed while they were open (NFS, FUSE).
 const PUT_ASIDE: [&str; 5] = [".#", "#", ".goutputstream-", ".nfs", ".fuse_hidden"];
 
-/// Endings of the names of hidden files in which editors keep what is not saved: `.lib.rs.swp`.
+/// Name suffixes of hidden files in which editors keep unsaved changes, such as `.lib.rs.swp`.
 const UNSAVED: [&str; 5] = [".swp", ".swo", ".swn", ".swx", ".kate-swp"];
 
-/// Watched folders of crates.
+/// Watcher of the source folders of crates.
 pub(super) struct Sources {
     watcher: RecommendedWatcher,
     events: UnboundedReceiver<notify::Result<Event>>,
@@ -72,7 +73,7 @@ impl Sources {
         Ok(())
     }
 
-    /// Waits for a change of a source file and the end of the debounce time.
+    /// Waits until a source file changes, and then until no event comes for [`DEBOUNCE`].
     pub(super) async fn changed(&mut self) -> anyhow::Result<()> {
         loop {
             let Some(event) = self.events.recv().await else {
@@ -107,8 +108,9 @@ fn matters(event: &notify::Result<Event>) -> bool {
     changes && (paths.is_empty() || paths.iter().any(|path| is_source(path)))
 }
 
-/// Returns whether a path is a source: not of version control, not a backup of an editor, and not
-/// build output. Hidden files such as `.cargo/config.toml` may be sources.
+/// Returns whether a path may be a source file or a folder of sources. Files of version control,
+/// temporary files of editors and build output are not sources. Hidden files such as
+/// `.cargo/config.toml` may be sources.
 fn is_source(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let is_unsaved = name.starts_with('.') && UNSAVED.iter().any(|end| name.ends_with(end));

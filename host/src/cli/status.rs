@@ -10,7 +10,7 @@ use crate::rollout::report::number::counted;
 use crate::tls::orders::ShownOrder;
 use crate::tls::shown::{AllShown, Shown};
 
-/// Returns the text of `host status` about the state of a server.
+/// Returns the text and the exit code of `host status` for the state of a server.
 pub(super) fn show_status(status: &Status) -> (String, ExitCode) {
     let Status {
         pid,

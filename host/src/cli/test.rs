@@ -18,10 +18,10 @@ use crate::trial::expectation::Expectation;
 use crate::trial::probe::Probe;
 use crate::trial::request_file::read as read_requests;
 
-/// Largest number of bytes that are shown of a line of a body.
+/// Maximum number of bytes that the output shows of a line of a body.
 const LINE_MAX: usize = 200;
 
-/// Largest number of lines that are shown of the expected body, and of the found one.
+/// Maximum number of lines that the output shows of the expected body, and of the received one.
 const LINES_MAX: usize = 40;
 
 /// Format of request files, for the help of `host test`.
@@ -61,7 +61,7 @@ Exit code: 0 when all responses are as expected, 1 otherwise.";
 pub struct Test {
     /// Module: WebAssembly, binary (.wasm) or text (.wat)
     module: PathBuf,
-    /// Files of requests
+    /// Files of requests with the expected responses
     #[arg(value_name = "FILE.http", required = true)]
     files: Vec<PathBuf>,
     /// What a server would add to each request.
@@ -101,7 +101,8 @@ pub(super) async fn run(test: &Test) -> anyhow::Result<bool> {
 }
 
 impl Test {
-    /// Returns an error if the module is given among the files of requests, and not before them.
+    /// Returns an error if the module is given after a file of requests instead of before all of
+    /// them.
     fn check_order(&self) -> anyhow::Result<()> {
         let is_module = |path: &&PathBuf| path.extension().is_some_and(|end| end == "wasm" || end == "wat");
         if is_module(&&self.module) {
@@ -143,7 +144,8 @@ fn difference_line(text: &str) -> String {
     format!("      {}\n", one_line(text.trim_end()))
 }
 
-/// Returns the lines in which two texts differ, without equal lines at both ends.
+/// Returns the lines in which two texts differ, marked with `-` and `+`. Omits equal lines at the
+/// beginning and at the end.
 fn difference(expected: &str, found: &str) -> String {
     let [expected, found] = [expected, found].map(|text| text.split('\n').collect::<Vec<_>>());
     let (mut expected, mut found) = (&*expected, &*found);

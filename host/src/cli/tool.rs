@@ -29,7 +29,7 @@ pub enum Tool {
     /// is expected
     #[command(mut_args(loader::hide_other_limits))]
     Test(Box<test::Test>),
-    /// Send recorded requests again, and compare the outcomes
+    /// Send recorded requests again, and compare the outcomes with the recorded ones
     #[command(mut_args(loader::hide_other_limits))]
     Replay(Box<replay::Replay>),
     /// Print a script by which a shell completes command lines of this program
@@ -57,8 +57,8 @@ pub fn run(tool: Tool, develop: impl FnOnce(dev::Dev) -> anyhow::Result<()>) -> 
     Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs the work of a tool on this thread, and logs only lines of the module. Returns
-/// whether the module does as expected.
+/// Runs a tool, `work`, on this thread. Logs only the lines that the module writes. Returns whether
+/// the module behaved as expected.
 fn finish(work: impl Future<Output = anyhow::Result<bool>>) -> anyhow::Result<bool> {
     log::plain(Targets::new().with_target("handler", LevelFilter::TRACE));
     let mut runtime = runtime::Builder::new_current_thread();

@@ -13,7 +13,8 @@ use crate::site::version::{Origin, hint};
 /// Name that stands for standard input.
 const STANDARD_INPUT: &str = "-";
 
-/// Checks that the file of a module exists, unless it is standard input, before a server is asked.
+/// Checks that a module file exists, so that a missing file is reported before a server is asked.
+/// Accepts standard input.
 ///
 /// # Errors
 ///

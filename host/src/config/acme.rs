@@ -1,4 +1,4 @@
-//! Flags for certificates by ACME.
+//! Flags for certificates from an ACME authority.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -13,30 +13,31 @@ use crate::hex;
 /// Maximum number of domains (`--acme`).
 pub const DOMAINS_MAX: usize = 100;
 
-/// Longest domain in bytes. The name of a domain's file is the domain and a suffix, and systems
-/// allow 255 bytes.
+/// Maximum length of a domain in bytes. A domain and a suffix make the name of its certificate
+/// file, and systems allow 255 bytes.
 pub const DOMAIN_MAX: usize = 230;
 
-/// Longest label of a domain in bytes (RFC 1035, section 2.3.4).
+/// Maximum length of a label of a domain in bytes (RFC 1035, section 2.3.4).
 const LABEL_MAX: usize = 63;
 
-/// URL of the default directory of a certificate authority: that of Let's Encrypt.
+/// Default URL of the ACME directory of the certificate authority: that of Let's Encrypt.
 pub const DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
-/// Name of the default folder for ACME, in the state folder.
+/// Name of the folder that ACME uses by default. It is in the state folder.
 pub const FOLDER: &str = "acme";
 
 /// Flags for certificates by ACME.
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "Certificates by ACME")]
 pub struct AcmeFlags {
-    /// Domain for which the server gets a certificate by ACME, and renews it; repeatable, each gets
-    /// a certificate of its own. The domain has to lead to this server, at port 443 or 80. Needs
-    /// --acme-agree, and --acme-dir or --state-dir
+    /// Domain for which the server gets a certificate by ACME, and renews it; repeatable, each
+    /// domain gets a certificate of its own. The domain has to lead to this server, at port 443 or
+    /// 80. Needs --acme-agree, and --acme-dir or --state-dir
     #[arg(long, value_name = "DOMAIN")]
     pub acme: Vec<Domain>,
 
-    /// Agree to the terms of service of the certificate authority, whose address its directory has
+    /// Agree to the terms of service of the certificate authority; its directory (--acme-directory)
+    /// has the address of the terms
     #[arg(long)]
     pub acme_agree: bool,
 
@@ -44,23 +45,24 @@ pub struct AcmeFlags {
     #[arg(long, value_name = "ADDRESS", value_parser = email)]
     pub acme_email: Option<String>,
 
-    /// Directory of the certificate authority. Try things out with that for tests, whose limits are
-    /// wide: `https://acme-staging-v02.api.letsencrypt.org/directory`
+    /// Address of the ACME directory of the certificate authority. For tests, use the staging
+    /// directory of Let's Encrypt, which allows more orders:
+    /// `https://acme-staging-v02.api.letsencrypt.org/directory`
     #[arg(long, value_name = "URL", value_parser = url, default_value = DIRECTORY)]
     pub acme_directory: String,
 
-    /// Certificates in PEM by which the directory itself is trusted, for an authority of your own
-    /// [default: those of the system]
+    /// Certificates of authorities in PEM that the server trusts when it connects to
+    /// --acme-directory, for a certificate authority of your own [default: those of the system]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub acme_ca: Option<PathBuf>,
 
-    /// Folder for the account, the certificates and their keys, for this user alone [default: the
-    /// folder acme in --state-dir]
+    /// Folder for the account at the certificate authority, the certificates and their keys, for
+    /// this user alone [default: the folder acme in --state-dir]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub acme_dir: Option<PathBuf>,
 }
 
-/// Domain that a certificate is for, in small letters.
+/// Domain for which the server gets a certificate, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Domain(String);
 
@@ -130,7 +132,8 @@ fn url(text: &str) -> Result<String, String> {
 }
 
 impl AcmeFlags {
-    /// Returns whether a domain is given (`--acme`), so that the server gets certificates by ACME.
+    /// Returns whether a domain is given (`--acme`), so that the server gets certificates through
+    /// ACME.
     pub fn is_on(&self) -> bool {
         !self.acme.is_empty()
     }
@@ -178,9 +181,9 @@ impl AcmeFlags {
         }
     }
 
-    /// Returns the name of the folder in `--acme-dir` for the account and the certificates of the
-    /// authority's directory: the host and a checksum of the directory's URL, so that each
-    /// directory has a folder of its own.
+    /// Returns the name of the folder, inside `--acme-dir`, for the account and the certificates of
+    /// one ACME directory (`--acme-directory`). The name consists of the host and a checksum of the
+    /// directory's URL, so that each ACME directory has its own folder.
     pub fn name_of_directory(&self) -> String {
         let host = self.acme_directory.parse::<Uri>().ok().and_then(|url| url.host().map(str::to_owned));
         let plain = |c: char| if c.is_ascii_alphanumeric() || c == '.' { c } else { '-' };
@@ -189,13 +192,13 @@ impl AcmeFlags {
         format!("{host}-{}", sum.get(..8).unwrap_or_default())
     }
 
-    /// Returns the folder for the account and the certificates of the authority's directory;
-    /// [`None`] without `--acme-dir`.
+    /// Returns the path of the folder for the account and the certificates of the chosen ACME
+    /// directory; [`None`] without `--acme-dir`.
     pub fn folder(&self) -> Option<PathBuf> {
         self.acme_dir.as_deref().map(|folder| folder.join(self.name_of_directory()))
     }
 
-    /// Returns the domains, each with the file of its certificate and key.
+    /// Returns the domains, each with the path of the file for its certificate and key.
     pub fn files(&self) -> impl Iterator<Item = (&Domain, PathBuf)> {
         let folder = self.folder().unwrap_or_default();
         self.acme.iter().map(move |domain| (domain, file(&folder, domain)))
@@ -206,7 +209,7 @@ fn file(folder: &Path, domain: &Domain) -> PathBuf {
     folder.join(name_of_file(domain))
 }
 
-/// Returns the name of the file with the certificate of a domain and its key.
+/// Returns the name of the file that contains the certificate and the key of a domain.
 pub fn name_of_file(domain: &Domain) -> String {
     format!("{domain}.pem")
 }

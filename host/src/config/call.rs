@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use crate::config::value::{ADDRESSES, COUNT_MAX, count, duration, size};
 
-/// Largest `response_head_max`: parsing a head of this size takes a millisecond.
+/// Largest value of `--response-head-max`, in bytes. Parsing a head of this size takes a
+/// millisecond.
 const RESPONSE_HEAD_MAX: usize = 1 << 20;
 
-/// Largest `table_max`: each instance reserves address space for its table.
+/// Largest value of `--table-max`. Each instance reserves address space for its table.
 const TABLE_MAX: usize = 10_000_000;
 
 /// Limits of handler calls.
@@ -16,13 +17,13 @@ const TABLE_MAX: usize = 10_000_000;
 pub struct CallLimits {
     // A call is pure computation, so more calls than cores help only when calls are long.
     // Each may use `memory_max` of memory.
-    /// Most handler calls at once; past it requests queue
+    /// Maximum number of handler calls at once; past it requests queue
     #[arg(long, value_name = "N", default_value = "64", value_parser = count::<COUNT_MAX>)]
     pub instances: usize,
 
     // Short, so that under overload a queued request does not wait much longer than its
     // call takes.
-    /// Most requests in the queue for a call; past it 503
+    /// Maximum number of requests in the queue for a call; past it 503
     #[arg(long, value_name = "N", default_value = "16", value_parser = count::<COUNT_MAX>)]
     pub queue: usize,
 
@@ -36,13 +37,13 @@ pub struct CallLimits {
 
     // With 64 calls at once, all instances together take at most about 8 GiB, half of it
     // for idle instances.
-    /// Most memory of one instance; a module cannot grow beyond it, and one that
-    /// starts beyond it is rejected
+    /// Maximum memory of one instance; a module cannot grow beyond it, and one that starts beyond
+    /// it is rejected
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::<ADDRESSES>)]
     pub memory_max: usize,
 
-    /// Most elements of a module's table; a module cannot grow it beyond this, and
-    /// one that starts beyond it is rejected
+    /// Maximum number of elements of a module's table; a module cannot grow it beyond this, and one
+    /// that starts beyond it is rejected
     #[arg(long, value_name = "N", default_value = "65536", value_parser = count::<TABLE_MAX>)]
     pub table_max: usize,
 
@@ -55,7 +56,7 @@ pub struct CallLimits {
     #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = size::<RESPONSE_HEAD_MAX>)]
     pub response_head_max: usize,
 
-    /// Number of lines that one request may write to the log through `host.log`; past it
+    /// Maximum number of lines that one request may write to the log through `host.log`; past it
     /// lines are dropped, and a log line says so
     #[arg(long, value_name = "N", default_value = "64", value_parser = count::<COUNT_MAX>)]
     pub log_lines_max: usize,

@@ -5,16 +5,18 @@ use std::time::Duration;
 use crate::config::http2::Http2Limits;
 use crate::config::value::{ADDRESSES, count, duration, size};
 
-/// Largest `target_max`: longer targets are of no use, and each costs its length in memory.
+/// Largest value of `--target-max`, in bytes. Longer targets are of no use, and each takes its
+/// length in memory.
 const TARGET_MAX: usize = 65_534;
 
-/// Largest `head_max`. A connection may hold three times this in its buffers.
+/// Largest value of `--head-max`, in bytes. A connection may hold three times as much in its
+/// buffers.
 const HEAD_MAX: usize = 256 << 10;
 
-/// Largest `fields_max`: no client sends a thousand fields.
+/// Largest value of `--fields-max`. No client sends a thousand headers.
 const FIELDS_MAX: usize = 1000;
 
-/// Largest `connection_requests`. Arbitrary: nothing is allocated per request.
+/// Largest value of `--connection-requests`. Arbitrary, because nothing is allocated per request.
 const REQUESTS_MAX: usize = 1_000_000_000;
 
 /// Limits of one connection and its messages.
@@ -32,7 +34,7 @@ pub struct ConnectionLimits {
     #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = size::<HEAD_MAX>)]
     pub head_max: usize,
 
-    /// Most headers of a request; past it 431
+    /// Maximum number of headers of a request; past it 431
     #[arg(long, value_name = "N", default_value = "100", value_parser = count::<FIELDS_MAX>)]
     pub fields_max: usize,
 
@@ -42,8 +44,8 @@ pub struct ConnectionLimits {
     #[arg(long, value_name = "SIZE", default_value = "1MiB", value_parser = size::<ADDRESSES>)]
     pub body_max: usize,
 
-    /// Longest time from the first to the last byte of a request head, and for a PROXY header; past
-    /// it 408, or, without the PROXY header, the connection is closed
+    /// Longest time from the first to the last byte of a request head, and longest wait for a PROXY
+    /// header; past it 408, or for a PROXY header the connection is closed
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = duration)]
     pub head_timeout: Duration,
 
@@ -96,7 +98,7 @@ pub struct ConnectionLimits {
     pub rate_window: Duration,
 
     // Lets a load balancer in front redistribute long-lived connections.
-    /// Most requests on one connection; past it the connection is closed
+    /// Maximum number of requests on one connection; past it the connection is closed
     #[arg(long, value_name = "N", default_value = "1000000", value_parser = count::<REQUESTS_MAX>)]
     pub connection_requests: usize,
 

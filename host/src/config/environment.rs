@@ -1,4 +1,5 @@
-//! Environment variables: `HOST_` and the name of a flag in capitals, with `_` for `-`.
+//! Environment variables that set flags: `HOST_` and the name of the flag in capitals, with `_` for
+//! `-`.
 
 use std::ffi::OsString;
 
@@ -16,11 +17,13 @@ const PREFIX: &str = "HOST_";
 /// Environment variable that names the configuration file.
 pub const CONFIG: &str = "HOST_CONFIG";
 
-/// Environment variable that names the control socket, also for the commands to a server.
+/// Environment variable that names the control socket, for the server and for the commands that
+/// connect to it.
 pub const CONTROL: &str = "HOST_CONTROL";
 
-/// Reads the settings in the environment. Also returns a warning for each variable that is
-/// probably a misspelt setting. Other unknown variables may belong to other programs.
+/// Reads the settings in environment variables. Also returns a warning for each unknown variable
+/// that is probably a misspelt setting. Ignores other unknown variables, which may belong to other
+/// programs.
 ///
 /// # Errors
 ///
@@ -58,7 +61,7 @@ pub fn read(
     if mistakes.is_empty() { Ok((settings, warnings)) } else { Err(mistakes) }
 }
 
-/// Returns the environment variable of a key: `HOST_BODY_MAX` for `body-max`.
+/// Returns the name of the environment variable for a key, such as `HOST_BODY_MAX` for `body-max`.
 pub fn variable(key: &str) -> String {
     format!("{PREFIX}{}", key.to_ascii_uppercase().replace('-', "_"))
 }

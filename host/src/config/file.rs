@@ -1,5 +1,5 @@
-//! Configuration file: finds it, and reads the settings in it. A key is the name of a flag
-//! without the hyphens in front, so each setting is parsed and checked as that flag is.
+//! Configuration file: finds it, and reads the settings in it. A key is the name of a flag without
+//! the leading hyphens, and the parser of the flag checks the value.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -17,11 +17,11 @@ use crate::regular_file;
 /// Default paths of the configuration file, if none is named. The first one that exists is read.
 const USUAL: [&str; 2] = ["host.toml", "/etc/host/host.toml"];
 
-/// Largest configuration file in bytes.
+/// Maximum size of a configuration file in bytes.
 pub(crate) const FILE_MAX: usize = 4 << 20;
 
-/// Maximum number of mistakes in a configuration file that are told one by one. Further ones are
-/// counted.
+/// Maximum number of mistakes in a configuration file that are reported one by one. Of the others,
+/// only the number is reported.
 pub(crate) const MISTAKES_MAX: usize = 100;
 
 /// Flags that choose the configuration file.
@@ -38,8 +38,9 @@ pub struct FileChoice {
 }
 
 impl FileChoice {
-    /// Returns the path of the configuration file: that of `--config`, or else of `HOST_CONFIG`
-    /// (`variable`), or else a default path. [`None`] without any, or with `--no-config`.
+    /// Returns the path of the configuration file: that of `--config`, or else `variable` (the
+    /// value of `$HOST_CONFIG`), or else the first default path that exists. Returns [`None`] if
+    /// there is none, or with `--no-config`.
     pub fn path(&self, variable: Option<PathBuf>) -> Option<PathBuf> {
         if self.no_config {
             return None;
@@ -81,12 +82,12 @@ pub fn read(command: &Command, path: &Path) -> Result<Read, Vec<String>> {
     parse(command, &text, path, absolute.parent().unwrap_or(Path::new("/")))
 }
 
-/// Parses the text of a configuration file. Messages name `path`. `base` is the folder to which
-/// paths in the text are relative.
+/// Parses the text of a configuration file. Messages name `path` as the file. Paths in the text are
+/// relative to `base`.
 ///
 /// # Errors
 ///
-/// As [`read`].
+/// The same as those of [`read`].
 pub fn parse(command: &Command, text: &str, path: &Path, base: &Path) -> Result<Read, Vec<String>> {
     let ends: Vec<_> = text.match_indices('\n').map(|(offset, _)| offset).collect();
     let line_of = |offset: usize| 1 + ends.partition_point(|end| *end < offset);

@@ -2,19 +2,21 @@
 
 use crate::config::value::{count, size};
 
-/// Largest window of a connection (RFC 9113, section 6.9.1).
+/// Largest value of `--h2-window`, in bytes: the largest window that HTTP/2 allows (RFC 9113,
+/// section 6.9.1).
 const WINDOW_MAX: usize = (1 << 31) - 1;
 
-/// Largest payload of a frame (RFC 9113, section 4.2).
+/// Largest value of `--h2-frame-max`, in bytes: the largest payload of a frame that HTTP/2 allows
+/// (RFC 9113, section 4.2).
 const FRAME_MAX: usize = (1 << 24) - 1;
 
-/// Largest `h2_streams`. Each open stream takes memory.
+/// Largest value of `--h2-streams`. Each open stream takes memory.
 const STREAMS_MAX: usize = 10_000;
 
-/// Largest `h2_table`. Each connection may hold two tables.
+/// Largest value of `--h2-table`, in bytes. Each connection may hold two tables.
 const TABLE_MAX: usize = 64 << 10;
 
-/// Largest `h2_resets` and largest `h2_control`: numbers of frames within `--rate-window`.
+/// Largest value of `--h2-resets` and of `--h2-control`, which count frames within `--rate-window`.
 const FRAMES_MAX: usize = 1_000_000;
 
 /// Limits of one connection that speaks HTTP/2.
@@ -22,14 +24,14 @@ const FRAMES_MAX: usize = 1_000_000;
 #[command(next_help_heading = "Limits")]
 pub struct Http2Limits {
     // As many as nginx, Go and Envoy recommend to browsers or allow.
-    /// Most requests at once on one connection of HTTP/2; past it REFUSED_STREAM
+    /// Maximum number of requests at once on one connection of HTTP/2; past it REFUSED_STREAM
     #[arg(long, value_name = "N", default_value = "100", value_parser = count::<STREAMS_MAX>)]
     pub h2_streams: usize,
 
     // A body of the default size passes in eight round trips.
-    /// Most bytes of bodies that a client may send over HTTP/2 before the server
-    /// has taken them in, on one stream and on one connection (at least 64 KiB);
-    /// past it FLOW_CONTROL_ERROR
+    /// Maximum number of bytes of request bodies that a client may send over HTTP/2 before the
+    /// server has read them, on one stream and on one connection (at least 64 KiB); past it
+    /// FLOW_CONTROL_ERROR
     #[arg(long, value_name = "SIZE", default_value = "128KiB", value_parser = window)]
     pub h2_window: usize,
 
@@ -37,21 +39,20 @@ pub struct Http2Limits {
     #[arg(long, value_name = "SIZE", default_value = "16KiB", value_parser = frame)]
     pub h2_frame_max: usize,
 
-    /// Most memory of the table in which a connection of HTTP/2 remembers headers of
-    /// its requests (0 for none); past it the oldest are forgotten
+    /// Maximum memory of the table in which a connection of HTTP/2 remembers headers of requests (0
+    /// for no table); past it the oldest headers are forgotten
     #[arg(long, value_name = "SIZE", default_value = "4KiB", value_parser = size::<TABLE_MAX>)]
     pub h2_table: usize,
 
     // A browser that leaves a page resets what is still on the way.
-    /// Most streams of HTTP/2 that a client may reset within `--rate-window`; past
-    /// it the connection ends with ENHANCE_YOUR_CALM
+    /// Maximum number of streams of HTTP/2 that a client may reset within `--rate-window`; past it
+    /// the connection ends with ENHANCE_YOUR_CALM
     #[arg(long, value_name = "N", default_value = "400", value_parser = count::<FRAMES_MAX>)]
     pub h2_resets: usize,
 
     // Window updates that follow from what the client has read are not counted.
-    /// Most frames of HTTP/2 that bring no part of a request, such as PING, SETTINGS
-    /// and PRIORITY, within `--rate-window`; past it the connection ends with
-    /// ENHANCE_YOUR_CALM
+    /// Maximum number of frames of HTTP/2 that bring no part of a request, such as PING, SETTINGS
+    /// and PRIORITY, within `--rate-window`; past it the connection ends with ENHANCE_YOUR_CALM
     #[arg(long, value_name = "N", default_value = "1000", value_parser = count::<FRAMES_MAX>)]
     pub h2_control: usize,
 }

@@ -1,12 +1,12 @@
-//! Limits as their flags describe them.
+//! Descriptions of limits, taken from the help of their flags.
 
 use clap::{Arg, Command};
 
-/// Flag under the heading "Limits".
+/// Description of a flag under the heading "Limits".
 pub(crate) struct LimitFlag<'a> {
     /// Name of the flag without the hyphens in front.
     pub(crate) name: &'a str,
-    /// Name of the flag's value: `SIZE`, `TIME`, `N` or `SWITCH`.
+    /// Placeholder of the value in the help: `SIZE`, `TIME`, `N` or `SWITCH`.
     pub(crate) unit: &'a str,
     /// Default value.
     pub(crate) default: &'a str,
@@ -17,8 +17,9 @@ pub(crate) struct LimitFlag<'a> {
 }
 
 impl LimitFlag<'_> {
-    /// Returns the limit that a flag sets, as its help describes it. Returns `None` if the flag
-    /// lacks a part.
+    /// Splits the help of a flag into what the flag limits and the effect of exceeding the limit.
+    /// Returns [`None`] if the help does not have this form, or if the flag has no default or no
+    /// placeholder.
     pub(crate) fn new(flag: &Arg) -> Option<LimitFlag<'_>> {
         let help = flag.get_help()?.to_string();
         let (what, past) = help.split_once("; ")?;

@@ -3,7 +3,7 @@
 use crate::config::setting::Settings;
 use crate::config::site::{DEFAULT, SiteSource, Source};
 
-/// Flags that a reload changes, by their id. The others need a restart.
+/// Ids of the flags whose changes a reload applies. Changes of other flags need a restart.
 #[rustfmt::skip]
 pub const LIVE: [&str; 65] = [
     "module", "watch", "no_watch", "probe", "probe_file", "no_probe", "log_level", "trust_forwarded", "traceparent", "log_fields", "log_query", "dev",
@@ -16,8 +16,8 @@ pub const LIVE: [&str; 65] = [
     "acme", "acme_agree", "acme_email", "acme_directory", "acme_ca", "acme_dir",
 ];
 
-/// Flags of a site that a reload changes, by their id. The flags of calls and of kept versions need
-/// a restart.
+/// Ids of the flags of a site whose changes a reload applies. Changes of the limits of calls and of
+/// kept versions need a restart.
 #[rustfmt::skip]
 const LIVE_OF_SITE: [&str; 24] = [
     "var", "secret", "module", "watch", "no_watch", "probe", "probe_file", "no_probe",
@@ -26,16 +26,16 @@ const LIVE_OF_SITE: [&str; 24] = [
     "pin_from",
 ];
 
-/// Differences of two configurations, as keys and sites.
+/// Differences between two configurations, as names of keys and sites.
 pub struct Changes {
-    /// Keys and sites that a reload changes.
+    /// Keys and sites whose changes a reload applies.
     pub applied: Vec<String>,
-    /// Keys whose change needs a restart.
+    /// Keys whose changes need a restart.
     pub needs_restart: Vec<String>,
 }
 
 impl Changes {
-    /// Compares the configuration with which the server runs, `before`, to the new one, `after`.
+    /// Compares the configuration with which the server runs, `before`, with the new one, `after`.
     pub fn between(before: &Source, after: &Source) -> Changes {
         let (mut applied, mut needs_restart) = changes(&before.settings, &after.settings, &LIVE);
         let (more_applied, more_need_restart) = site_changes(&before.sites, &after.sites);
@@ -46,8 +46,8 @@ impl Changes {
 }
 
 impl Source {
-    /// Takes over from `after` what a reload has changed. Settings that need a restart stay as they
-    /// were, and so do the sites whose names are in `unchanged`.
+    /// Copies from `after` what a reload has changed. Keeps settings that need a restart, and the
+    /// sites in `unchanged`, which the reload failed to change.
     pub fn reloaded(&mut self, after: Source, unchanged: &[&str]) {
         let is_left = |id: &str| unchanged.contains(&DEFAULT) && LIVE_OF_SITE.contains(&id);
         for id in LIVE.into_iter().filter(|id| !is_left(id)) {
@@ -61,7 +61,8 @@ impl Source {
     }
 }
 
-/// Returns how the sites differ: what a reload changes, and what needs a restart.
+/// Returns the changes between two lists of sites: those that a reload applies, and those that need
+/// a restart.
 fn site_changes(before: &[SiteSource], after: &[SiteSource]) -> (Vec<String>, Vec<String>) {
     let (mut applied, mut needs_restart) = (Vec::new(), Vec::new());
     let find = |sites: &[SiteSource], name: &str| sites.iter().find(|site| site.name == name).cloned();
@@ -84,8 +85,8 @@ fn site_changes(before: &[SiteSource], after: &[SiteSource]) -> (Vec<String>, Ve
     (applied, needs_restart)
 }
 
-/// Returns the sites as they run after a reload. Settings that need a restart stay as in `before`,
-/// and so do the sites whose names are in `unchanged`.
+/// Returns the sites with the settings that apply after a reload. Settings that need a restart, and
+/// the sites whose names are in `unchanged`, stay as they are in `before`.
 fn running(before: &[SiteSource], after: Vec<SiteSource>, unchanged: &[&str]) -> Vec<SiteSource> {
     let is_live = |id: &str| LIVE_OF_SITE.contains(&id);
     after
@@ -104,8 +105,8 @@ fn running(before: &[SiteSource], after: Vec<SiteSource>, unchanged: &[&str]) ->
         .collect()
 }
 
-/// Returns the keys whose values differ: those that a reload changes, and those that need a
-/// restart.
+/// Returns the keys whose values differ: those whose changes a reload applies, and those whose
+/// changes need a restart.
 fn changes(before: &Settings, after: &Settings, live: &[&str]) -> (Vec<String>, Vec<String>) {
     let given = |settings: &Settings, id: &str| settings.get(id).map(|setting| setting.given.clone());
     let mut ids: Vec<_> = before.keys().chain(after.keys()).collect();

@@ -1,29 +1,28 @@
-//! Choice of what the log says of each request: the fields of the log line, and how much of the
-//! query.
+//! What the log shows of each request: the fields of the log line, and how much of the query.
 
 use clap::ValueEnum;
 
-/// Field of the line of a request.
+/// Field of the log line of a request (`--log-fields`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum LogField {
-    /// Those from method to trace
+    /// All fields from method to trace
     Default,
-    /// Method
+    /// Method of the request
     Method,
-    /// Target as it was sent (--log-query)
+    /// Target of the request as the client sent it (see --log-query)
     Target,
     /// Status of the response
     Status,
-    /// Bytes of the response body
+    /// Length of the response body in bytes
     Length,
     /// Address of the client
     Client,
-    /// Time from the end of the head to the response, in microseconds
+    /// Time from the end of the request head to the response, in microseconds
     TimeUs,
     /// Site, unless it is the default one
     Site,
-    /// Version that was called
+    /// Number of the version that was called
     Version,
     /// Id of the request
     Id,
@@ -33,31 +32,31 @@ pub enum LogField {
     Span,
     /// Id of the span that caused the request
     Parent,
-    /// Server that the client named
+    /// Host that the request names
     Host,
-    /// Version of HTTP
+    /// Version of HTTP of the request
     Protocol,
-    /// Header user-agent
+    /// Header user-agent of the request
     UserAgent,
-    /// Header referer, without user information
+    /// Header referer of the request, without user information
     Referer,
     /// Address of the connection's other end, such as a proxy
     Peer,
-    /// Bytes of the request
+    /// Bytes that were received for the request
     BytesIn,
-    /// Bytes of the response
+    /// Bytes that were sent for the response
     BytesOut,
-    /// Time for which the call waited, in microseconds
+    /// Time for which the call of the handler waited, in microseconds
     QueueUs,
-    /// Time for which the call ran, in microseconds
+    /// Time for which the call of the handler ran, in microseconds
     CallUs,
-    /// Name of the fault; always there
+    /// Name of the fault, if there is one; logged even if it is not listed
     Fault,
-    /// Cause of the fault; always there
+    /// Cause of the fault, if there is one; logged even if it is not listed
     Cause,
 }
 
-/// Set of fields of a request's log line.
+/// Set of fields in the log line of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogFields(u32);
 
@@ -109,14 +108,14 @@ impl<'a> FromIterator<&'a LogField> for LogFields {
     }
 }
 
-/// How much of a query is shown.
+/// How much of a request's query is shown (`--log-query`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogQuery {
-    /// All of it
+    /// The whole query
     Keep,
-    /// Names, with * in place of each value
+    /// The names in the query, with * in place of each value
     Mask,
-    /// Nothing
+    /// Nothing of the query
     Drop,
 }
 

@@ -9,15 +9,15 @@
 //! | `server` | limits of all connections together |
 //! | `call` | limits of handler calls |
 //! | `log_lines` | what the log says of each request |
-//! | `tls` | certificates and terms of TLS |
-//! | `acme` | certificates by ACME |
-//! | `traceparent` | part of the host in traces |
+//! | `tls` | certificates, and requirements for TLS clients |
+//! | `acme` | certificates from an ACME authority |
+//! | `traceparent` | whose traces the host continues |
 //! | `swap` | limits of candidates and of kept versions |
-//! | `limits` | gathers these limits, and passes them on to the engine and the compilers |
-//! | `limit_flag` | what the flag of a limit says about it |
+//! | `limits` | gathers the limits, and passes them on to the engine and the compilers |
+//! | `limit_flag` | descriptions of limits, taken from the help of their flags |
 //! | `values` | values that a handler gets, and where secrets are read |
 //! | `value` | parses the values of flags, and bounds them |
-//! | `setting` | values of flags, where each was given, and which one counts |
+//! | `setting` | values of flags, where each was given, and which one has precedence |
 //! | `live` | which settings a reload changes, and how two configurations differ |
 //! | `site` | sites as the configuration describes them |
 //! | `toml_value` | reads the value of a setting in TOML |
@@ -25,7 +25,7 @@
 //! | `place` | hosts and path of a site |
 //! | `file` | finds and reads the configuration file |
 //! | `environment` | reads the environment variables |
-//! | `value_error` | describes refused values and settings that exclude each other |
+//! | `value_error` | messages about rejected values and about settings that exclude each other |
 //! | `schema` | JSON Schema of the configuration file |
 
 pub mod acme;

@@ -5,31 +5,32 @@ use std::net::Ipv6Addr;
 
 use thiserror::Error;
 
-/// Longest name of a host, in bytes (RFC 1035, section 2.3.4).
+/// Maximum length of a host name in bytes (RFC 1035, section 2.3.4).
 pub const HOST_MAX: usize = 253;
 
-/// Maximum number of segments of a site's path. Choosing the site of a request takes a step for
-/// each.
+/// Maximum number of segments in the path of a site. Finding the site of a request takes one step
+/// for each segment.
 pub const SEGMENTS_MAX: usize = 16;
 
-/// Place of a site. A request that lies in several places goes to the site with the most specific
-/// host, and among sites with an equal host to the one with the longest path.
+/// Hosts and path for which a site answers requests. If a request matches several sites, the one
+/// with the most specific host answers it; among sites with equal hosts, the one with the longest
+/// path.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     /// Hosts for which the site answers; empty for all hosts.
     pub hosts: Vec<Host>,
     /// Path below which the site answers.
     pub path: Prefix,
-    /// Whether the handler gets the target without the path.
+    /// Whether [`Place::path`] is removed from the target before the handler gets it.
     pub strip: bool,
 }
 
-/// Hosts for which a site answers.
+/// Host or hosts for which a site answers requests.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Host {
-    /// A name, or an address as it stands in a URL, in lower case.
+    /// One name or IP address, written as in a URL, in lower case.
     Exact(String),
-    /// All names that end in a dot and this name, as `*.example.org` says.
+    /// All names below this one: `example.org` stands for `*.example.org`.
     Below(String),
 }
 
@@ -38,7 +39,7 @@ pub enum Host {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Prefix(String);
 
-/// Reason for which a request has no site.
+/// Reason why no site answers a request.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
 pub enum Nowhere {
     /// No site has the host.
@@ -50,13 +51,13 @@ pub enum Nowhere {
 }
 
 impl Place {
-    /// Returns how many bytes are stripped from the start of a request's path before the handler
-    /// gets the target.
+    /// Returns the number of bytes that are removed from the start of a request's path before the
+    /// handler gets the target.
     pub fn stripped(&self) -> usize {
         if self.strip { self.path.0.len() } else { 0 }
     }
 
-    /// Returns whether the place contains every request.
+    /// Returns whether the place matches every request.
     pub fn is_everywhere(&self) -> bool {
         self.hosts.is_empty() && self.path.0.is_empty()
     }
@@ -91,7 +92,8 @@ impl Host {
     }
 }
 
-/// Returns an IPv6 address in brackets in its canonical form; [`None`] for any other text.
+/// Returns an IPv6 address in brackets, such as `[::1]`, in its canonical form; [`None`] for any
+/// other text.
 pub fn ipv6(host: &str) -> Option<String> {
     let address = host.strip_prefix('[')?.strip_suffix(']')?;
     address.parse::<Ipv6Addr>().ok().map(|address| format!("[{address}]"))

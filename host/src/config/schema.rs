@@ -1,4 +1,4 @@
-//! JSON Schema of the configuration file, by which editors complete and check it.
+//! JSON Schema of the configuration file, which lets editors complete and check the file.
 
 use clap::{Arg, Command};
 use serde_json::{Map, Value, json};
@@ -26,7 +26,7 @@ pub fn schema(command: &Command) -> Value {
     })
 }
 
-/// Returns the schemas of the tables of values, `vars` and `secrets`, with the keys of the tables.
+/// Returns the schemas of the tables `vars` and `secrets`, each with the key of the table.
 fn values() -> [(String, Value); 2] {
     let secret = |key: &str| {
         json!({
@@ -52,7 +52,7 @@ fn values() -> [(String, Value); 2] {
     ]
 }
 
-/// Returns the schema of the tables of sites, `[[site]]`.
+/// Returns the schema of the `[[site]]` tables.
 fn sites(command: &Command) -> Value {
     let text = |description: &str| json!({ "description": description, "type": "string", "minLength": 1 });
     let hosts = text("Host, such as example.org, or *.example.org for all names below it.");
@@ -124,8 +124,8 @@ fn value(flag: &Arg) -> Value {
     }
 }
 
-/// Returns the help of a flag, and its default if the default is computed at the start: such a
-/// default stands at the end of the help in brackets.
+/// Returns the help of a flag. If the help ends with a default in brackets, which the server
+/// computes at its start, returns this default separately.
 pub(crate) fn help_and_default(flag: &Arg) -> (String, Option<String>) {
     let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
     match help.strip_suffix(']').and_then(|help| help.split_once(" [default: ")) {

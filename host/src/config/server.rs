@@ -9,8 +9,8 @@ use crate::config::value::{BUDGET_MAX, Switch, connections, duration, size};
 #[command(next_help_heading = "Limits")]
 pub struct ServerLimits {
     // Each connection takes a file descriptor, and memory for a head and a body.
-    /// Most connections at once (`auto`: the limit on descriptors less 128); past
-    /// it idle connections are closed, then the slowest, and new ones wait
+    /// Maximum number of connections at once (`auto`: the limit on descriptors less 128); past it
+    /// idle connections are closed, then the slowest, and new ones wait
     #[arg(long, value_name = "N", default_value = "auto", value_parser = connections)]
     pub connections: usize,
 
@@ -23,18 +23,17 @@ pub struct ServerLimits {
     pub fair_share: Switch,
 
     // Room for a thousand bodies of the largest size, by default 1 MiB.
-    /// Most memory of all bodies longer than 64 KiB that are being received or
-    /// sent; past it 503
+    /// Maximum memory of all bodies longer than 64 KiB that are being received or sent; past it 503
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = size::<BUDGET_MAX>)]
     pub buffer_max: usize,
 
-    /// Longest wait on shutdown for requests in flight; past it their connections
+    /// Longest wait on shutdown for requests in flight; past it the connections of these requests
     /// are closed
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     pub drain: Duration,
 
-    /// Longest wait on SIGUSR2 for the new process to take over; past it the
-    /// process is ended, and this one goes on
+    /// Longest wait on SIGUSR2 for the new process to take over; past it the new process is ended,
+    /// and the old one goes on
     #[arg(long, value_name = "TIME", default_value = "1min", value_parser = duration)]
     pub upgrade_timeout: Duration,
 }

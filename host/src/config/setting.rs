@@ -17,7 +17,7 @@ const ABOUT_THE_FILE: [&str; 2] = ["config", "no_config"];
 /// message suggests.
 const EDITS_MAX: usize = 2;
 
-/// Settings by the id of their flag.
+/// Settings, with the id of the flag as the key.
 pub type Settings = BTreeMap<String, Setting>;
 
 /// Value of a flag, and where it was given.
@@ -32,7 +32,7 @@ pub struct Setting {
 /// Value that was given for a flag.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Given {
-    /// Whether a flag without a value is given.
+    /// Flag that takes no value: whether it is on.
     Switch(bool),
     /// Values of a flag that takes values; more than one only if the flag may be repeated.
     Values(Vec<OsString>),
@@ -41,9 +41,9 @@ pub enum Given {
 /// Place where a setting was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Line of the configuration file, counted from 1.
+    /// Configuration file, and a line in it, counted from 1.
     Line(PathBuf, usize),
-    /// Environment variable.
+    /// Name of an environment variable.
     Variable(String),
     /// Command line.
     CommandLine,
@@ -62,8 +62,8 @@ impl fmt::Display for Place {
     }
 }
 
-/// Returns the flags that a configuration can set: all but those that show a text or choose
-/// the file.
+/// Returns the flags that a configuration can set: all except those that print a text, such as
+/// `--help`, or choose the configuration file.
 pub fn flags(command: &Command) -> impl Iterator<Item = &Arg> {
     let is_setting = |flag: &&Arg| {
         let sets = matches!(flag.get_action(), ArgAction::Set | ArgAction::SetTrue | ArgAction::Append);
@@ -82,12 +82,12 @@ pub fn find<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
     flags(command).find(|flag| key(flag) == name)
 }
 
-/// Returns the key that an unknown key is probably meant to be.
+/// Returns the key that `name`, an unknown key, probably stands for; [`None`] if no key is similar.
 pub fn near<'a>(command: &'a Command, name: &str) -> Option<&'a str> {
     near_of(flags(command).map(key), name)
 }
 
-/// Returns which of these keys an unknown key, `name`, is probably meant to be; [`None`] if none is
+/// Returns the one of `keys` that `name`, an unknown key, probably stands for; [`None`] if none is
 /// similar.
 pub fn near_of<'a>(keys: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
     let near = keys.into_iter().map(|key| (strsim::damerau_levenshtein(key, name), key)).min()?;
@@ -131,8 +131,8 @@ pub fn of_command_line(command: &Command, matches: &ArgMatches) -> Settings {
     flags(command).filter(is_given).map(setting).collect()
 }
 
-/// Returns the settings of all layers, the first of which has the highest precedence. A
-/// flag excludes itself and the flags that it conflicts with from the layers below.
+/// Merges the settings of several layers, of which the first has the highest precedence. A setting
+/// of one layer excludes the same flag, and flags that it conflicts with, in the layers below.
 pub fn merge(command: &Command, layers: impl IntoIterator<Item = Settings>) -> Settings {
     layers.into_iter().fold(Settings::new(), |above, below| {
         let left = below.into_iter().filter(|(id, _)| {
@@ -145,7 +145,7 @@ pub fn merge(command: &Command, layers: impl IntoIterator<Item = Settings>) -> S
     })
 }
 
-/// Returns the pairs of settings of one layer that exclude each other.
+/// Returns the pairs of settings in one layer that exclude each other, as ids of flags.
 pub fn conflicting<'a>(command: &Command, settings: &'a Settings) -> Vec<(&'a str, &'a str)> {
     let given: Vec<_> = settings.iter().filter(|(_, setting)| is_on(setting)).map(|(id, _)| id).collect();
     let pairs = given.iter().flat_map(|one| given.iter().map(move |other| (one.as_str(), other.as_str())));

@@ -11,8 +11,8 @@ use crate::config::setting::{self, Place, Settings};
 /// Name of the site that the general settings describe.
 pub const DEFAULT: &str = "default";
 
-/// Flags that a site may set, by their id. A site has the general settings for flags that it does
-/// not set, except for the module and the values of the handler.
+/// Ids of the flags that a site may set. Where a site sets none, the general setting applies,
+/// except for the module and the values of the handler.
 #[rustfmt::skip]
 pub const FLAGS: [&str; 35] = [
     "module", "watch", "no_watch", "probe", "probe_file", "no_probe", "instances", "queue", "queue_timeout",
@@ -22,10 +22,10 @@ pub const FLAGS: [&str; 35] = [
     "rollout_requests", "rollout_wait", "slower", "pin_from",
 ];
 
-/// Flags that a site does not take over from the general settings, by their id.
+/// Ids of the flags for which a site never uses the general setting.
 const OWN: [&str; 3] = ["module", "var", "secret"];
 
-/// Keys of a site that are no flags.
+/// Keys of a `[[site]]` table that are not names of flags.
 pub const KEYS: [&str; 4] = ["name", "hosts", "path", "strip-path"];
 
 /// A site as the configuration file describes it.
@@ -35,15 +35,15 @@ pub struct SiteSource {
     pub name: String,
     /// Hosts and path for which the site answers.
     pub place: SitePlace,
-    /// Settings that the site itself has in the file.
+    /// Settings in the site's own table.
     pub settings: Settings,
     /// Line on which the site's table begins.
     pub at: Place,
 }
 
 impl SiteSource {
-    /// Returns the settings of the site, and for flags that it does not set, the general settings
-    /// that a site takes over.
+    /// Returns the settings of the site. For flags that it does not set, uses the general settings,
+    /// except for the module and the values of the handler.
     pub fn merged(&self, command: &Command, general: &Settings) -> Settings {
         let takes_over = |id: &str| FLAGS.contains(&id) && !OWN.contains(&id);
         let general =
@@ -63,8 +63,8 @@ pub struct Source {
     pub settings: Settings,
     /// Sites of the configuration file.
     pub sites: Vec<SiteSource>,
-    /// Command line, program name first, which a reload parses again. Empty under `host dev`, which
-    /// reads no file and no environment.
+    /// Command line, which begins with the program name and which a reload parses again. Empty
+    /// under `host dev`, which reads no file and no environment.
     pub line: Vec<OsString>,
     /// Warnings for the log, such as misspelt environment variables.
     pub warnings: Vec<String>,

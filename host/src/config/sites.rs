@@ -1,5 +1,5 @@
-//! Sites in the configuration file: tables `[[site]]`, each with a name, a place, and settings
-//! of its own.
+//! Sites in the configuration file: `[[site]]` tables, each with a name, hosts, a path and
+//! settings.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -14,25 +14,25 @@ use crate::config::site::{DEFAULT, FLAGS, KEYS, SiteSource};
 use crate::config::toml_value::{TABLES, given, kind, not_twice, of_table};
 use crate::config::value_error;
 
-/// Key of the tables of sites in the configuration file.
+/// Key of the `[[site]]` tables in the configuration file.
 pub const TABLE: &str = "site";
 
 /// Maximum number of sites of a server.
 pub const SITES_MAX: usize = 10_000;
 
-/// Longest name of a site, in bytes.
+/// Maximum length of the name of a site in bytes.
 const NAME_MAX: usize = 63;
 
 /// Maximum number of hosts of one site.
 const HOSTS_MAX: usize = 100;
 
-/// What reading the tables of sites in one configuration file needs.
+/// Reader of the `[[site]]` tables in one configuration file.
 pub(super) struct Tables<'a> {
     pub(super) command: &'a Command,
     pub(super) path: &'a Path,
     /// Folder to which paths are relative.
     pub(super) base: &'a Path,
-    /// Returns the line of an offset in the file, from 1.
+    /// Function that returns the line number, counted from 1, for a byte offset in the file.
     pub(super) line_of: &'a dyn Fn(usize) -> usize,
 }
 
@@ -189,8 +189,8 @@ impl Tables<'_> {
         }
     }
 
-    /// Finds sites that have the name or the place of an earlier site. Returns a line and a message
-    /// for each.
+    /// Finds sites with the same name, or the same host and path, as an earlier site. Returns a
+    /// line number and a message for each.
     fn twice(&self, sites: &[SiteSource]) -> Vec<(usize, String)> {
         let (mut names, mut places) = (HashMap::new(), HashMap::new());
         let mut mistakes = Vec::new();

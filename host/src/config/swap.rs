@@ -15,8 +15,7 @@ pub struct SwapLimits {
 
     // Enough for modules of several megabytes. Each module is compiled in a process of
     // its own, one at a time.
-    /// Most memory of the process that compiles a module; past it the module is
-    /// rejected
+    /// Maximum memory of the process that compiles a module; past it the module is rejected
     #[arg(long, value_name = "SIZE", default_value = "512MiB", value_parser = size::<BUDGET_MAX>)]
     pub compile_memory_max: usize,
 
@@ -26,14 +25,14 @@ pub struct SwapLimits {
     pub compile_timeout: Duration,
 
     // Compiled code is about five times as large as the module file.
-    /// Most memory of all kept versions: their code, their images, and the files of those
-    /// that are still to be compiled again, without a state folder the files of all; past it
-    /// the oldest are dropped, and a module whose code alone is larger is rejected
+    /// Maximum memory of all kept versions: their code, their images, and the module files of
+    /// versions that are still to be compiled again, or without a state folder of all versions;
+    /// past it the oldest versions are dropped, and a module whose code alone is larger is rejected
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = size::<BUDGET_MAX>)]
     pub keep_bytes: usize,
 
-    /// Most versions kept compiled for rollback, including the current one; past it
-    /// the oldest are dropped
+    /// Maximum number of versions that are kept compiled for rollback, including the current one;
+    /// past it the oldest are dropped
     #[arg(long, value_name = "N", default_value = "10", value_parser = count::<COUNT_MAX>)]
     pub keep: usize,
 }

@@ -15,13 +15,14 @@ pub const CERTIFICATES_MAX: usize = 1000;
 #[derive(Clone, Debug, PartialEq, Eq, clap::Args)]
 #[command(next_help_heading = "TLS")]
 pub struct TlsFlags {
-    /// Certificate of the server in PEM, followed by those of its authorities. Repeatable, each with
-    /// its --tls-key; the names in them say which one a client gets, and a client that asks for no
-    /// name, or for an unknown one, gets the first
+    /// Certificate of the server in PEM, followed by those of its authorities. Repeatable, each
+    /// with a --tls-key; a client gets the certificate that has the server name it asks for, or
+    /// else the first one
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub tls_cert: Vec<PathBuf>,
 
-    /// Private key of the --tls-cert in the same place, in PEM (PKCS#8, PKCS#1 or SEC1)
+    /// Private key of the certificate in PEM (PKCS#8, PKCS#1 or SEC1); the first --tls-key belongs
+    /// to the first --tls-cert, and so on
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub tls_key: Vec<PathBuf>,
 
@@ -29,7 +30,8 @@ pub struct TlsFlags {
     #[arg(long, value_name = "VERSION", value_enum)]
     pub tls_min: Option<TlsVersion>,
 
-    /// Certificates of authorities in PEM, of which clients have to have a certificate
+    /// Certificates of the authorities whose client certificates the server accepts, in PEM;
+    /// --tls-client says whether a client needs one
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub tls_client_ca: Option<PathBuf>,
 
@@ -37,7 +39,7 @@ pub struct TlsFlags {
     #[arg(long, value_name = "WHETHER", value_enum)]
     pub tls_client: Option<ClientCertificate>,
 
-    /// Time for which a browser is to use HTTPS only, once it has been here: max-age of the header
+    /// Time for which a browser uses only HTTPS after its last visit: max-age of the header
     /// strict-transport-security, which responses over TLS get [default: no such header]
     #[arg(long, value_name = "TIME", value_parser = duration)]
     pub hsts: Option<Duration>,
@@ -62,25 +64,26 @@ pub enum TlsVersion {
     Tls13,
 }
 
-/// Whether a client needs a certificate.
+/// Whether a client needs a certificate (`--tls-client`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum ClientCertificate {
-    /// It does; without one it gets no connection
+    /// A client needs a certificate; without one it gets no connection
     Required,
-    /// It may have one, which is checked
+    /// A client may have a certificate, which is checked
     Optional,
 }
 
-/// Terms on which clients may connect, whatever certificates the server has.
+/// Requirements for TLS clients, which do not depend on the certificates of the server.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Terms<'a> {
-    /// Oldest version of TLS.
+    /// Oldest version of TLS that a client may use.
     pub oldest: TlsVersion,
-    /// File with the authorities of client certificates, if clients are asked for one.
+    /// File with the authorities that client certificates must come from; [`None`] if the server
+    /// does not ask clients for a certificate.
     pub authorities: Option<&'a Path>,
-    /// Whether a client has to show a certificate, where it is asked for one.
+    /// Whether a client must present a certificate. Has no effect without [`Terms::authorities`].
     pub client: ClientCertificate,
-    /// Whether HTTP/2 is offered.
+    /// Whether the server offers HTTP/2.
     pub has_http2: bool,
 }
 
@@ -128,7 +131,7 @@ impl TlsFlags {
         }
     }
 
-    /// Returns the terms on which clients may connect.
+    /// Returns the requirements for TLS clients.
     pub fn terms(&self) -> Terms<'_> {
         Terms {
             oldest: self.tls_min.unwrap_or(TlsVersion::Tls12),
@@ -139,7 +142,7 @@ impl TlsFlags {
     }
 
     /// Returns whether TLS is on: a certificate is given (`--tls-cert`), or the server gets one
-    /// (`--acme`).
+    /// through ACME (`--acme`).
     pub fn is_on(&self) -> bool {
         !self.tls_cert.is_empty() || self.acme.is_on()
     }

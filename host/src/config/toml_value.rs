@@ -18,10 +18,11 @@ const FILE: &str = "=file:";
 /// Prefix of an address that is the path of a Unix socket.
 const UNIX: &str = "unix:";
 
-/// Tables of values in the configuration file, each with the id of the flag that it stands for.
+/// Tables in the configuration file that contain values for the handler, each with the id of the
+/// flag that it replaces.
 pub const TABLES: [(&str, &str); 2] = [("vars", "var"), ("secrets", "secret")];
 
-/// Returns an error if a table, such as `vars`, has given the values of a flag already.
+/// Returns an error if a flag already has values from a table such as `vars`.
 pub(super) fn not_twice(settings: &Settings, flag: &Arg) -> Result<(), String> {
     match settings.contains_key(flag.get_id().as_str()) {
         true => Err(format!("{}: there are values by a table already; leave one out", setting::key(flag))),
@@ -171,7 +172,8 @@ fn found(value: &DeValue<'_>) -> String {
     }
 }
 
-/// Joins `base` and the path in the value of a flag. Returns any other value unchanged.
+/// Resolves a path in the value of a flag relative to `base`, also in `unix:PATH` and
+/// `NAME=file:PATH`. Returns values without a path unchanged.
 pub fn resolve(flag: &Arg, value: OsString, base: &Path) -> OsString {
     if setting::key(flag) == "secret"
         && let Some(at) = value.as_bytes().windows(FILE.len()).position(|window| window == FILE.as_bytes())

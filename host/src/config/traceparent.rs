@@ -2,14 +2,15 @@
 
 use clap::ValueEnum;
 
-/// Part of the host in traces.
+/// How the host takes part in traces (`--traceparent`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Traceparent {
-    /// None: the handler gets the client's own traceparent, as any other header
+    /// Nobody's: the handler gets the client's own traceparent, as any other header
     Off,
-    /// Each request begins a trace; no client's traceparent is believed
+    /// Nobody's: each request begins a new trace
     New,
-    /// A request continues the trace of a peer that --trust-forwarded names; others begin one
+    /// A request continues the trace of a peer that --trust-forwarded names; other requests begin a
+    /// new trace
     Trusted,
     /// A request continues the trace of any client that sends a valid traceparent
     Accept,

@@ -20,10 +20,10 @@ pub(crate) const COUNT_MAX: usize = 100_000;
 /// Largest duration: a year. Adding a much longer one to the clock could overflow.
 const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Descriptors reserved for files, listeners, timers and the control socket.
+/// File descriptors reserved for files, listeners, timers and the control socket.
 const DESCRIPTORS_KEPT: u64 = 128;
 
-/// Largest `connections`. Shutdown acquires the permits of all connections at once, and
+/// Largest value of `--connections`. Shutdown acquires the permits of all connections at once, and
 /// a semaphore takes their number as a `u32`.
 const CONNECTIONS_MAX: usize = 1_000_000;
 
@@ -66,7 +66,7 @@ pub(crate) fn duration_or_none(text: &str) -> Result<Duration, String> {
     if text == "0s" { Ok(Duration::ZERO) } else { duration(text) }
 }
 
-/// Formats a duration as flags accept it, in whole milliseconds.
+/// Formats a duration, cut to whole milliseconds, in a form that flags accept.
 pub(crate) fn showable(duration: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_millis(duration.as_millis().try_into().unwrap_or(u64::MAX)))
 }
@@ -80,7 +80,7 @@ pub(crate) fn version_number(text: &str) -> Result<u64, String> {
     number.ok_or_else(|| "expected the number of a version, such as 3 (host versions lists them)".into())
 }
 
-/// Raises the soft limit on descriptors to the hard limit.
+/// Raises the soft limit on file descriptors to the hard limit.
 pub fn raise_descriptors() {
     let mut limit = getrlimit(Resource::Nofile);
     limit.current = limit.maximum;
@@ -100,13 +100,13 @@ fn descriptors() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
-/// Returns how many connections a limit on descriptors leaves room for.
+/// Returns the number of connections that a limit on file descriptors has room for.
 fn connections_allowed(descriptors: u64) -> usize {
     let left = usize::try_from(descriptors.saturating_sub(DESCRIPTORS_KEPT)).unwrap_or(usize::MAX);
     left.clamp(1, CONNECTIONS_MAX)
 }
 
-/// Returns a warning if the limit on descriptors has no room for this many connections.
+/// Returns a warning if the limit on file descriptors has no room for this many connections.
 pub fn lack_of_descriptors(connections: usize) -> Option<String> {
     let descriptors = descriptors();
     let allowed = connections_allowed(descriptors);

@@ -1,4 +1,5 @@
-//! Describes values that their flag refuses, and settings that exclude each other.
+//! Messages about values that the parser of a flag rejects, and about settings that exclude each
+//! other.
 
 use std::error::Error as _;
 
@@ -12,7 +13,7 @@ use crate::config::setting::{self, Given, Place, Setting, Settings};
 /// Maximum number of bytes of a value that a message shows.
 const SHOWN_MAX: usize = 200;
 
-/// Cuts a text, and escapes it to one line, to show it in a message.
+/// Shortens a text and escapes it to one line, for a message.
 pub(crate) fn shown(text: &str) -> Quoted<'_> {
     quoted(text, SHOWN_MAX)
 }
@@ -26,8 +27,8 @@ pub(crate) fn detail(error: &Error, kind: ContextKind) -> String {
     }
 }
 
-/// Describes a value that the parser of its flag refuses: what was found, and what was expected.
-/// `name` is the flag or the key. Returns `None` for errors of other kinds.
+/// Describes a value that the parser of a flag has rejected: what was found, and what was expected.
+/// `name` is the name of the flag or the key. Returns [`None`] for errors of other kinds.
 pub(crate) fn describe(error: &Error, name: &str) -> Option<String> {
     let value = detail(error, ContextKind::InvalidValue);
     // Who takes the flag for another one may have written the secret itself.
@@ -55,11 +56,12 @@ pub(crate) fn describe(error: &Error, name: &str) -> Option<String> {
     }
 }
 
-/// Checks the value that is given for a flag with the flag's own parser.
+/// Checks a value for a flag with the flag's own parser.
 ///
 /// # Errors
 ///
-/// What was found, and what was expected, after `name`: the key or the environment variable.
+/// A message that begins with `name`, the key or the environment variable, and says what was found
+/// and what was expected.
 pub fn check(command: &Command, flag: &Arg, given: &Given, name: &str) -> Result<(), String> {
     if let Given::Values(values) = given {
         if values.iter().any(|value| value.is_empty()) {

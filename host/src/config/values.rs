@@ -8,13 +8,14 @@ use host_wasm::Values;
 
 use crate::regular_file;
 
-/// Largest file of a secret in bytes.
+/// Maximum size of the file of a secret in bytes.
 const FILE_MAX: usize = 64 << 10;
 
-/// Prefix of a source of a secret that is an environment variable, as in `NAME=env:VARIABLE`.
+/// Prefix of the source of a secret that is read from an environment variable, as in
+/// `NAME=env:VARIABLE`.
 const ENV: &str = "env:";
 
-/// Prefix of a source of a secret that is a file, as in `NAME=file:PATH`.
+/// Prefix of the source of a secret that is read from a file, as in `NAME=file:PATH`.
 const FILE: &str = "file:";
 
 /// Flags for the values of the handler.
@@ -60,7 +61,8 @@ pub struct Variable {
     pub text: String,
 }
 
-/// Secret value for the handler (`--secret`), by its source.
+/// Secret value for the handler (`--secret`). Contains the source of the secret, not the secret
+/// itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Secret {
     /// Name of the value.
@@ -72,9 +74,10 @@ pub struct Secret {
 /// Source of a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
-    /// Environment variable.
+    /// Name of an environment variable that holds the secret.
     Variable(String),
-    /// File, whose last line break does not belong to the secret.
+    /// Path of a file that holds the secret; a line break at the end of the file does not belong to
+    /// the secret.
     File(PathBuf),
 }
 

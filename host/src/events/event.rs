@@ -9,174 +9,177 @@ use serde::Serialize;
 use crate::clock;
 use crate::fault_counts::{Recent, cut};
 
-/// Maximum number of bytes of all texts in one list of an event.
+/// Maximum total length of the texts in one list of an event, in bytes.
 pub const LIST_MAX: usize = 4 << 10;
 
-/// What has happened. Each time is in UTC. The name of a site is absent for the default one.
+/// Event of the server: a change or a fault.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
     /// Another version serves.
     Serving {
-        /// Time.
+        /// Time of the event, in UTC.
         time: String,
-        /// Name of the site.
+        /// Name of the site; absent for the default site.
         #[serde(skip_serializing_if = "Option::is_none")]
         site: Option<String>,
         /// Number of the version.
         version: u64,
-        /// SHA-256 of its bytes in hexadecimal.
+        /// SHA-256 of the version's module in hexadecimal.
         sha256: String,
-        /// Number of the version that it replaced.
+        /// Number of the version that was current before.
         replaced: u64,
-        /// Way to the change.
+        /// Whether a new version was swapped in or an older version was restored.
         how: How,
-        /// Who ordered it.
+        /// Who or what ordered the change, such as `SIGHUP`, `file` or `uid 1000, pid 42`.
         by: String,
     },
     /// A candidate was rejected, or a version that served was worse than the one before it.
     Rejected {
-        /// Time.
+        /// Time of the event, in UTC.
         time: String,
-        /// Name of the site.
+        /// Name of the site; absent for the default site.
         #[serde(skip_serializing_if = "Option::is_none")]
         site: Option<String>,
         /// Number of the rejected version.
         version: u64,
-        /// Stage that failed.
+        /// Stage in which the version was rejected, such as `compile` or `watch`.
         stage: String,
-        /// Cause of the failure.
+        /// Cause of the rejection.
         cause: String,
-        /// What to change in the module, or in the limits.
+        /// Remedy: what to change in the module, or in the limits; absent if none is known.
         #[serde(skip_serializing_if = "Option::is_none")]
         remedy: Option<String>,
         /// Number of the version that serves.
         serving: u64,
-        /// Who ordered it.
+        /// Who or what ordered the change, such as `SIGHUP`, `file` or `uid 1000, pid 42`.
         by: String,
     },
     /// The configuration was reloaded.
     Reloaded {
-        /// Time.
+        /// Time of the event, in UTC.
         time: String,
-        /// Keys that were changed.
+        /// Keys and sites of the configuration that were changed.
         applied: Vec<String>,
-        /// Keys that need a restart.
+        /// Keys of the configuration whose new values need a restart of the server.
         needs_restart: Vec<String>,
-        /// Why sites were not changed.
+        /// Causes for which single sites were not changed.
         failed: Vec<String>,
-        /// Who ordered it.
+        /// Who or what ordered the change, such as `SIGHUP`, `file` or `uid 1000, pid 42`.
         by: String,
     },
     /// A reload failed and has changed nothing.
     NotReloaded {
-        /// Time.
+        /// Time of the event, in UTC.
         time: String,
-        /// Causes, one a line.
+        /// Causes of the failure, one a line.
         cause: String,
-        /// Who ordered it.
+        /// Who or what ordered the change, such as `SIGHUP`, `file` or `uid 1000, pid 42`.
         by: String,
     },
     /// A rollout has changed.
     Rollout {
-        /// Time.
+        /// Time of the event, in UTC.
         time: String,
-        /// Name of the site; absent for the default one.
+        /// Name of the site; absent for the default site.
         #[serde(skip_serializing_if = "Option::is_none")]
         site: Option<String>,
         /// Number of the candidate.
         version: u64,
-        /// What has changed.
+        /// What has changed in the rollout.
         change: Change,
-        /// Phase: `shadow`, or the number of the step and the share of the clients.
+        /// Phase: `shadow`, or the step and the share of the clients, such as `step 1 of 3, 10%`.
         phase: String,
-        /// Cause, if it has stopped or if the candidate was rejected.
+        /// Cause for which the rollout has stopped or the candidate was rejected; absent otherwise.
         #[serde(skip_serializing_if = "Option::is_none")]
         cause: Option<String>,
-        /// Who ordered it.
+        /// Who or what ordered the change, such as `SIGHUP`, `file` or `uid 1000, pid 42`.
         by: String,
     },
     /// A reload has added a site.
     SiteAdded {
-        /// Time.
+        /// Time of the event, in UTC.
         time: String,
         /// Name of the site.
         site: String,
         /// Number of the version that serves.
         version: u64,
-        /// Who ordered it.
+        /// Who or what ordered the change, such as `SIGHUP`, `file` or `uid 1000, pid 42`.
         by: String,
     },
     /// A reload has removed a site.
     SiteRemoved {
-        /// Time.
+        /// Time of the event, in UTC.
         time: String,
         /// Name of the site.
         site: String,
-        /// Who ordered it.
+        /// Who or what ordered the change, such as `SIGHUP`, `file` or `uid 1000, pid 42`.
         by: String,
     },
     /// The levels of the log were changed.
     LogLevel {
-        /// Time.
+        /// Time of the event, in UTC.
         time: String,
-        /// Levels in force.
+        /// Levels of the log that are in force now, such as `info,request=off`.
         level: String,
-        /// Who ordered it.
+        /// Who or what ordered the change, such as `SIGHUP`, `file` or `uid 1000, pid 42`.
         by: String,
     },
     /// New connections get another certificate.
     Certificate {
-        /// Time.
+        /// Time of the event, in UTC.
         time: String,
-        /// File of the chain.
+        /// Path of the file with the certificate and the certificates of its authorities.
         file: String,
-        /// Names of servers that it is for.
+        /// Names of servers and IP addresses that the certificate is for.
         names: Vec<String>,
-        /// End of its time.
+        /// Time at which the certificate expires, in RFC 3339.
         not_after: String,
     },
-    /// The files of the certificates have changed, and those before them go on.
+    /// A certificate file has changed, and its content is refused. The certificates before the
+    /// change stay in use.
     CertificateRefused {
-        /// Time.
+        /// Time of the event, in UTC.
         time: String,
-        /// What is wrong with which file.
+        /// Which file is refused, and why.
         cause: String,
     },
-    /// No certificate was got by ACME for a domain; if it has one, that goes on.
+    /// An attempt to get a certificate by ACME for a domain has failed. A certificate that the
+    /// domain has stays in use.
     CertificateFailed {
-        /// Time.
+        /// Time of the event, in UTC.
         time: String,
-        /// Domain.
+        /// Domain that the certificate is for.
         domain: String,
-        /// What was done when it failed.
+        /// Step of the attempt that has failed.
         step: String,
-        /// Why it failed.
+        /// Cause of the failure.
         cause: String,
-        /// Time of the next attempt.
+        /// Time of the next attempt, in RFC 3339.
         next: String,
     },
     /// The handler or the server failed at a request.
     Fault(Recent),
-    /// The server ends: it answers the requests in flight and takes no others.
+    /// The server is shutting down: it answers the requests in flight and takes no others.
     Ending {
-        /// Time.
+        /// Time of the event, in UTC.
         time: String,
-        /// Id of the process that has taken its place, after an upgrade.
+        /// Id of the process that has taken the place of this one, after an upgrade; absent
+        /// otherwise.
         #[serde(skip_serializing_if = "Option::is_none")]
         successor: Option<u32>,
     },
     /// Events before this one are lost to this client. `GET /v1/status` has the current state.
     Missed {
-        /// Time.
+        /// Time of the event, in UTC.
         time: String,
-        /// Number of lost events, if it is known.
+        /// Number of lost events; absent if the number is not known.
         #[serde(skip_serializing_if = "Option::is_none")]
         count: Option<u64>,
     },
 }
 
-/// Way to a change of the current version.
+/// How another version became current.
 #[derive(Clone, Copy, Debug, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum How {
@@ -190,23 +193,25 @@ pub enum How {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Change {
-    /// It has begun.
+    /// The rollout has begun.
     Begun,
-    /// It goes on after a restart of the server.
+    /// The rollout goes on after a restart of the server.
     Continued,
-    /// A step has begun.
+    /// A step of the rollout has begun.
     Step,
-    /// An operator has paused it.
+    /// An operator has paused the rollout.
     Paused,
-    /// It waits for an operator: the candidate got too few requests, or was not published.
+    /// The rollout waits for an operator: the candidate got too few requests, or could not be
+    /// published.
     Stopped,
-    /// It goes on.
+    /// An operator has resumed the rollout.
     Resumed,
-    /// Its candidate was published.
+    /// The candidate of the rollout was published.
     Published,
-    /// Its candidate was rejected, or another change or an operator has ended it.
+    /// The candidate of the rollout was rejected, or another change or an operator has ended the
+    /// rollout.
     Rejected,
-    /// A shadow is over.
+    /// A shadow without a rollout is over: its time has passed.
     Over,
 }
 
@@ -277,17 +282,18 @@ impl Event {
         Event::LogLevel { time: now(), level: cut(level), by: by.to_string() }
     }
 
-    /// Returns the event of a certificate that new connections get from now on.
+    /// Returns the event of a certificate that the server uses for new connections from now on.
     pub fn certificate(file: &str, names: &[String], not_after: &str) -> Event {
         Event::Certificate { time: now(), file: cut(file), names: list(names), not_after: not_after.into() }
     }
 
-    /// Returns the event of certificates that were refused, so that those before them go on.
+    /// Returns the event of certificate files that were refused, so that the server keeps the
+    /// previous certificates.
     pub fn certificate_refused(cause: &str) -> Event {
         Event::CertificateRefused { time: now(), cause: cut(cause) }
     }
 
-    /// Returns the event of an attempt by ACME that got no certificate.
+    /// Returns the event of a failed attempt to get a certificate through ACME.
     pub fn certificate_failed(domain: &str, step: &str, cause: &str, next: &str) -> Event {
         let (domain, step, cause, next) = (domain.into(), step.into(), cut(cause), next.into());
         Event::CertificateFailed { time: now(), domain, step, cause, next }
@@ -323,7 +329,7 @@ impl Event {
         }
     }
 
-    /// Returns the event as the lines of a stream, without the line of its id.
+    /// Returns the event in the format of server-sent events, without the `id` line.
     pub(super) fn lines(&self) -> String {
         let data = serde_json::to_string(self).unwrap_or_default();
         format!("event: {}\ndata: {data}\n\n", self.name())
@@ -335,8 +341,8 @@ pub fn now() -> String {
     clock::micros(SystemTime::now()).to_string()
 }
 
-/// Returns the first texts of a list, at most `LIST_MAX` bytes, and a text about how many are left
-/// out.
+/// Returns the first texts of a list, together at most [`LIST_MAX`] bytes. If texts are left out, a
+/// last text says how many.
 fn list(texts: &[String]) -> Vec<String> {
     let mut left = LIST_MAX;
     let fits = |text: &&String| {

@@ -1,5 +1,5 @@
-//! Hub of events: keeps the latest events, and hands them to the clients that follow. No client
-//! waits for a slow one, because each has only its own position in the rings.
+//! Keeps the latest events in two rings, and sends them to the clients that subscribe. Each client
+//! only has a position in the rings, so a slow client delays no other client.
 
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -17,23 +17,24 @@ use crate::fault_counts::Recent;
 
 pub use crate::events::ring::BYTES_MAX;
 
-/// Maximum number of changes that are kept for clients that come back.
+/// Maximum number of changes that are kept for clients that reconnect.
 pub const CHANGES_MAX: usize = 256;
 
-/// Maximum number of faults that are kept for clients that follow the events.
+/// Maximum number of faults that are kept until the subscribed clients have received them.
 pub const FAULTS_MAX: usize = 64;
 
-/// Maximum number of streams of events at once.
+/// Maximum number of concurrent event streams.
 pub const STREAMS_MAX: u32 = 32;
 
-/// Maximum time to send the last events on exit.
+/// Maximum time to wait on exit until the last events are sent.
 pub const FLUSH: Duration = Duration::from_secs(1);
 
-/// Events of a server.
+/// Events of the whole server: changes, faults, and samples of the traffic.
 pub struct Events {
     /// Samples of the traffic.
     pub traffic: Traffic,
-    /// Start of all event ids, different in each process.
+    /// Random prefix of all event ids. It differs in each process, so that an id of an earlier
+    /// process is recognized.
     process: String,
     rings: Mutex<Rings>,
     /// Channel that wakes the listeners at each event.
@@ -44,16 +45,16 @@ pub struct Events {
 struct Rings {
     changes: Ring,
     faults: Ring,
-    /// Number of events so far, in both rings.
+    /// Number of events that were added to both rings since the start.
     count: u64,
     has_ended: bool,
 }
 
-/// Client that follows the events, with its position in the rings.
+/// Subscription of one client, with its position in the rings.
 pub struct Listener {
     events: Arc<Events>,
     told: watch::Receiver<()>,
-    /// Lines that come before the events of the rings.
+    /// Lines that are sent before the events of the rings.
     first: VecDeque<Bytes>,
     /// Number of the next change to send.
     change: u64,
@@ -61,7 +62,7 @@ pub struct Listener {
     fault: u64,
 }
 
-/// What a listener finds in the rings.
+/// Result of looking for the next event of a [`Listener`].
 enum Found {
     Event(Bytes),
     Nothing,
@@ -87,7 +88,7 @@ impl Default for Events {
 }
 
 impl Events {
-    /// Sends a change to all listeners, and keeps it for clients that come back.
+    /// Sends a change to all listeners, and keeps it for clients that reconnect.
     pub fn tell(&self, change: &Event) {
         let lines = change.lines();
         let mut rings = self.rings();
@@ -111,12 +112,12 @@ impl Events {
         self.told.send_replace(());
     }
 
-    /// Returns a permit for a stream of events, if one is left.
+    /// Returns a permit for an event stream, or [`None`] if [`STREAMS_MAX`] streams are open.
     pub fn permit(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.streams).try_acquire_owned().ok()
     }
 
-    /// Ends all streams, and waits at most `FLUSH` until they have ended.
+    /// Ends all event streams, and waits at most [`FLUSH`] until their last events are sent.
     pub async fn end(&self) {
         self.rings().has_ended = true;
         self.told.send_replace(());
@@ -124,8 +125,9 @@ impl Events {
         let _ = timeout(FLUSH, self.streams.acquire_many(STREAMS_MAX)).await;
     }
 
-    /// Follows the events from now on, or after the change with the id `last`. If `last` is
-    /// unknown, a notice of missed events and all kept changes come first.
+    /// Subscribes a client to the events from now on, or from the change after the one with the id
+    /// `last`. If `last` is unknown, the client first gets a notice of missed events and all kept
+    /// changes.
     pub fn listen(self: &Arc<Self>, last: Option<&str>) -> Listener {
         let told = self.told.subscribe();
         let rings = self.rings();
@@ -149,7 +151,7 @@ impl Events {
         format!("id: {}-{number}\n", self.process)
     }
 
-    /// Returns the number in the id of a change; [`None`] if another process has made the id.
+    /// Returns the number in the id of a change, or [`None`] if the id is not from this process.
     fn number(&self, id: &str) -> Option<u64> {
         id.strip_prefix(&self.process)?.strip_prefix('-')?.parse().ok()
     }
@@ -167,8 +169,8 @@ impl Rings {
 }
 
 impl Listener {
-    /// Waits for the next event, and returns its lines. Returns `None` after the last event when
-    /// the server ends.
+    /// Waits for the next event, and returns its lines in the event stream. Returns [`None`] after
+    /// the last event, once [`Events::end`] was called.
     pub async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(lines) = self.first.pop_front() {
@@ -237,7 +239,8 @@ mod tests {
         events.tell(&Event::site_removed(site, "file"));
     }
 
-    /// Returns the next lines, if there are any; an empty text at the end.
+    /// Returns the next lines of a listener without waiting: [`None`] if there are none yet, and an
+    /// empty text at the end of the stream.
     fn now(listener: &mut Listener) -> Option<String> {
         match pin!(listener.next()).poll(&mut Context::from_waker(Waker::noop())) {
             Poll::Ready(lines) => Some(String::from_utf8(lines.unwrap_or_default().to_vec()).unwrap()),
@@ -245,7 +248,7 @@ mod tests {
         }
     }
 
-    /// Takes the id that a stream begins with.
+    /// Reads the first lines of a stream, and returns the id in them.
     fn begin(listener: &mut Listener) -> String {
         let lines = now(listener).unwrap();
         lines.strip_prefix("id: ").unwrap().strip_suffix("\n\n").unwrap().to_owned()

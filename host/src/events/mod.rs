@@ -1,11 +1,11 @@
-//! Events: tells clients that follow the server what changes and which faults occur.
+//! Event streams: tell the clients of the API what changes in the server and which faults occur.
 //!
 //! | file | responsibility |
 //! | --- | --- |
 //! | `event` | the events and their fields |
 //! | `ring` | keeps the latest events |
-//! | `hub` | takes events, and hands them to the clients that follow |
-//! | `traffic` | samples of the traffic for the clients that follow it |
+//! | `hub` | takes events, and sends them to the clients that subscribe |
+//! | `traffic` | samples of the traffic for the clients that subscribe to them |
 
 pub mod event;
 pub mod hub;

@@ -1,13 +1,13 @@
-//! Ring of the latest events of one kind, bounded in number and in bytes.
+//! Ring buffer of the latest events of one kind, bounded in number and in bytes.
 
 use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// Maximum number of bytes of all events in a ring. A single longer event is kept alone.
+/// Maximum number of bytes of all events in a ring. A longer event is kept, but as the only one.
 pub const BYTES_MAX: usize = 1 << 20;
 
-/// Latest events, numbered from 1.
+/// Latest events of one kind, numbered from 1 in the order in which they were added.
 pub(super) struct Ring {
     kept: VecDeque<Kept>,
     /// Number of the oldest kept event.
@@ -16,12 +16,13 @@ pub(super) struct Ring {
     most: usize,
 }
 
-/// Event that is kept in a ring.
+/// Event in a [`Ring`].
 #[derive(Clone)]
 pub(super) struct Kept {
-    /// Number of the event among those of all rings, which gives their order.
+    /// Number of the event among the events of all rings, which gives the order in which they are
+    /// sent.
     pub(super) order: u64,
-    /// Lines of the event in a stream.
+    /// Lines of the event, as they are sent in an event stream.
     pub(super) text: Bytes,
 }
 
@@ -36,12 +37,12 @@ impl Ring {
         self.first
     }
 
-    /// Returns the number of the next event.
+    /// Returns the number that the next added event will get.
     pub(super) fn end(&self) -> u64 {
         self.first + self.kept.len() as u64
     }
 
-    /// Adds an event, and drops the oldest events past the bounds on their number and bytes.
+    /// Adds an event, and drops the oldest events until the ring is within its bounds.
     pub(super) fn push(&mut self, event: Kept) {
         self.bytes += event.text.len();
         self.kept.push_back(event);
@@ -52,7 +53,7 @@ impl Ring {
         }
     }
 
-    /// Returns the event of this number, if it is kept.
+    /// Returns the event with this number, if it is still in the ring.
     pub(super) fn get(&self, number: u64) -> Option<&Kept> {
         self.kept.get(usize::try_from(number.checked_sub(self.first)?).ok()?)
     }

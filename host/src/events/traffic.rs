@@ -1,5 +1,5 @@
-//! Samples of the traffic for the clients that follow it. Without such a client, no sample is
-//! taken.
+//! Samples of the traffic, for the clients that subscribe to them. Without such a client, no sample
+//! is taken.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,23 +10,23 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::metrics::traffic::Reading;
 
-/// Maximum number of streams of samples at once.
+/// Maximum number of concurrent streams of samples.
 pub const STREAMS_MAX: usize = 32;
 
 /// Time between two samples.
 pub const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Minimum time between two samples of a scope: each client that follows the scope has its own
-/// timer.
+/// Minimum time between two samples of a scope. Each client asks for samples with its own timer;
+/// this bound makes several clients share one sample for each interval.
 const INTERVAL_MIN: Duration = Duration::from_millis(900);
 
-/// Time for which samples are kept for clients that come later.
+/// Time for which samples are kept for clients that subscribe later.
 pub const KEPT: Duration = Duration::from_secs(300);
 
 /// Maximum number of scopes whose samples are kept.
 pub const SCOPES_MAX: usize = 64;
 
-/// Samples of the traffic, by scope: the whole server, or a site.
+/// Samples of the traffic of each scope. A scope is the whole server or one site.
 pub struct Traffic {
     state: Mutex<State>,
     streams: Arc<Semaphore>,
@@ -34,15 +34,15 @@ pub struct Traffic {
 
 #[derive(Default)]
 struct State {
-    /// Scopes by the names of their sites; [`None`] is the whole server.
+    /// Scopes by name of the site; the key [`None`] is the whole server.
     scopes: HashMap<Option<String>, Scope>,
-    /// Number of samples of all scopes so far.
+    /// Number of samples of all scopes since the start. It is also the number of the latest sample.
     count: u64,
 }
 
 struct Scope {
     last: Reading,
-    /// Latest samples, each with its number, its moment and its lines.
+    /// Latest samples: number, time, and lines in the event stream.
     samples: VecDeque<(u64, Instant, Bytes)>,
 }
 
@@ -53,13 +53,14 @@ impl Default for Traffic {
 }
 
 impl Traffic {
-    /// Returns a permit for a stream of samples, if one is left.
+    /// Returns a permit for a stream of samples, or [`None`] if [`STREAMS_MAX`] streams are open.
     pub fn permit(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.streams).try_acquire_owned().ok()
     }
 
-    /// Takes a sample of a scope (a site, or the whole server) if one is due. Returns the lines of
-    /// the scope's samples after the number `seen`, and the number of the latest sample.
+    /// Takes a sample of a site, or of the whole server for [`None`], if one is due; `read` reads
+    /// the counters. Returns the lines of all samples after number `seen`, and the value of `seen`
+    /// for the next call.
     pub fn follow(&self, site: Option<&str>, seen: u64, read: impl FnOnce() -> Reading) -> (Vec<Bytes>, u64) {
         let mut state = self.state();
         let State { scopes, count } = &mut *state;
@@ -89,8 +90,7 @@ impl Traffic {
 }
 
 impl Scope {
-    /// Adds the sample of what was counted since the last reading, and drops samples older than
-    /// `KEPT`.
+    /// Adds a sample of the traffic since the last reading, and drops samples older than [`KEPT`].
     fn add(&mut self, number: u64, reading: Reading) {
         let sample = serde_json::to_string(&reading.since(&self.last)).unwrap_or_default();
         let lines = format!("event: sample\ndata: {sample}\n\n");
@@ -103,8 +103,8 @@ impl Scope {
     }
 }
 
-/// Forgets scopes that no client has followed for `KEPT` and, if there are still too many, the one
-/// that was read the longest ago.
+/// Drops the scopes without a reading in the last [`KEPT`]. If there are still [`SCOPES_MAX`]
+/// scopes, also drops the one with the oldest reading.
 fn make_room(scopes: &mut HashMap<Option<String>, Scope>, now: Instant) {
     scopes.retain(|_, scope| now.saturating_duration_since(scope.last.at) <= KEPT);
     if scopes.len() >= SCOPES_MAX
@@ -122,7 +122,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::time::{Duration, Instant, SystemTime};
 
-    /// Returns a reading that was made some time ago.
+    /// Returns a reading that was made `ago` before now, with `requests` counted requests.
     fn read(ago: Duration, requests: u64) -> Reading {
         let mut reading = Reading {
             at: Instant::now() - ago,

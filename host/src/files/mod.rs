@@ -1,4 +1,5 @@
-//! Files and folders that only the server's user can change, and stamps of files that change.
+//! Files and folders that only the user of the server can change, and stamps that detect changes of
+//! a file.
 
 pub mod own_file;
 pub mod private_folder;

@@ -1,6 +1,6 @@
-//! Opens files without waiting for pipes, and checks that they are regular. Files that must
-//! belong to this user are opened without following symbolic links, and may have no other
-//! hard link.
+//! Opens and checks regular files; a named pipe in place of a file does not block the process.
+//! Files that must belong to this user are opened without following symbolic links, and may have no
+//! other hard link.
 
 use std::ffi::OsStr;
 use std::fs::{File, FileType, Metadata, OpenOptions, TryLockError};
@@ -18,20 +18,20 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 /// Mode of new files: read and write for the owner, nothing for others.
 pub const FILE_MODE: u32 = 0o600;
 
-/// Maximum wait for a lock.
+/// Maximum time to wait for a lock that another process holds.
 pub(crate) const LOCK_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Interval of attempts to take a lock.
+/// Time between two attempts to take a lock.
 const LOCK_RETRY: Duration = Duration::from_millis(5);
 
 /// Maximum length of a process id in a lock file, in bytes.
 const NUMBER_MAX: usize = 16;
 
-/// Lock files that the old process of an upgrade has handed over, and that are not taken yet.
+/// Lock files that the old process has handed over during an upgrade, and that [`lock`] has not
+/// returned yet.
 static HANDED: Mutex<Vec<File>> = Mutex::new(Vec::new());
 
-/// Flags that open a file without following a symbolic link or waiting for the other end
-/// of a pipe.
+/// Flags for opening a file: a symbolic link is not followed, and a named pipe does not block.
 pub const CAREFUL: OFlags =
     OFlags::NOFOLLOW.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
@@ -55,7 +55,7 @@ pub fn check(found: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-/// Returns the name of a type of file, for messages.
+/// Returns the name of a file type with its article, such as `a folder`, for messages.
 pub fn kind(file: FileType) -> &'static str {
     match file {
         _ if file.is_symlink() => "a symbolic link",
@@ -67,7 +67,7 @@ pub fn kind(file: FileType) -> &'static str {
     }
 }
 
-/// Reads a regular file of any owner, and follows symbolic links.
+/// Reads a regular file. The file may belong to any user, and the path may be a symbolic link.
 ///
 /// # Errors
 ///
@@ -97,9 +97,9 @@ pub fn read_at_most(file: &File, max: usize) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Opens or creates a lock file, and locks it for as long as it is open; or takes the file that the
-/// old process of an upgrade has handed over. The kernel releases the lock however the process ends.
-/// Messages show the file as `path`.
+/// Opens or creates a lock file, and locks it. If the old process has handed this file over during
+/// an upgrade, returns that file instead. The lock is held until the returned file is closed, at
+/// the latest when the process ends. Messages show the file as `path`.
 ///
 /// # Errors
 ///
@@ -138,13 +138,13 @@ pub fn lock(folder: impl AsFd, name: &OsStr, path: &Path) -> anyhow::Result<File
     }
 }
 
-/// Stores a lock file that the old process of an upgrade has handed over. [`lock`] returns it when
-/// asked for its name.
+/// Stores a locked file that the old process has handed over during an upgrade. A later [`lock`] of
+/// the same file returns it.
 pub fn hand(file: File) {
     handed().push(file);
 }
 
-/// Releases the lock files that the old process of an upgrade has handed over and that [`lock`] has
+/// Releases the locks that the old process has handed over during an upgrade and that [`lock`] has
 /// not returned.
 pub fn release_rest() {
     handed().clear();
@@ -154,28 +154,28 @@ fn handed() -> MutexGuard<'static, Vec<File>> {
     HANDED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Writes the id of this process into a lock file, so that the message of another server names it.
-/// Ignores errors, such as a full disk; the message lacks the id then.
+/// Writes the id of this process into a lock file. A server that finds the file locked shows the id
+/// in its message. Ignores errors, such as a full disk; the message then has no id.
 pub fn sign(lock: &File) {
     let own = format!("{}\n", std::process::id());
     let _ = lock.set_len(0).and_then(|()| lock.write_all_at(own.as_bytes(), 0));
 }
 
-/// Returns the id of the process that holds a lock, if the lock file has one.
+/// Returns the id of the process that holds a lock, if the lock file contains it.
 fn holder(file: &File) -> Option<u32> {
     let text = String::from_utf8(read_at_most(file, NUMBER_MAX).ok()?).ok()?;
     text.trim().parse().ok()
 }
 
-/// Removes the lock file of a lock that this process holds, unless another file has its name now. A
-/// server that waits for the lock then creates a new file.
+/// Removes a lock file that this process has locked, unless the name belongs to another file by
+/// now. A server that waits for the lock then creates a new file.
 pub fn remove_lock(folder: impl AsFd, name: &OsStr, lock: &File) {
     if is_at(lock, folder.as_fd(), name) {
         let _ = rustix::fs::unlinkat(folder, name, AtFlags::empty());
     }
 }
 
-/// Returns whether a name in a folder leads to an open file.
+/// Returns whether `name` in `folder` is the name of the open `file`, and not of another file.
 fn is_at(file: &File, folder: BorrowedFd<'_>, name: &OsStr) -> bool {
     let found = rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW);
     let open = rustix::fs::fstat(file);

@@ -1,7 +1,7 @@
-//! Folder that only this user can change, for kept versions, recorded requests and
-//! the default control socket. The folder is opened once and used through its
-//! descriptor, so that nobody can redirect the server elsewhere. Files in the folder are
-//! used only if they are regular, belong to this user, and have no other hard link.
+//! Folder that only this user can change, for kept versions, recorded requests and the default
+//! control socket. The folder is opened once and used through its file descriptor, so that nobody
+//! can replace it by another folder. Files in the folder are used only if they are regular, belong
+//! to this user, and have no other hard link.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder, File, Metadata};
@@ -22,19 +22,19 @@ const FOLDER_MODE: u32 = 0o700;
 /// Mode bits that let users other than the owner write.
 const OTHERS_WRITE: u32 = 0o022;
 
-/// Maximum number of entries of a folder, twice the largest `--record-max`. Listing a folder with
-/// more entries fails.
+/// Maximum number of entries of a folder. Listing a folder with more entries fails. The number is
+/// twice the largest value of `--record-max`.
 pub(crate) const ENTRIES_MAX: usize = 200_000;
 
-/// Step in bytes to which `replace` rounds up the size of a file.
+/// Multiple in bytes to which [`PrivateFolder::replace`] rounds up the size of a file.
 const ROOM: usize = 16 << 10;
 
 /// Folder that only this user can change.
 pub struct PrivateFolder {
     path: PathBuf,
     folder: File,
-    /// Whether the folder's mode gives others no access, so that the modes of its files
-    /// do not matter.
+    /// Whether the mode of the folder gives other users no access. The modes of the files in it
+    /// then do not matter.
     pub is_closed: bool,
     /// Whether the folder was created when it was opened.
     is_new: bool,
@@ -42,7 +42,7 @@ pub struct PrivateFolder {
 }
 
 impl PrivateFolder {
-    /// Opens a folder, or creates it if there is none at the path.
+    /// Opens a folder. Creates the folder and its parents if nothing is at the path.
     ///
     /// # Errors
     ///
@@ -69,7 +69,7 @@ impl PrivateFolder {
         Ok(PrivateFolder { path, folder, is_closed, is_new, lock: None })
     }
 
-    /// Returns the path of a file in the folder, for messages.
+    /// Returns the path of the file `name` in the folder, for messages.
     pub fn path_of(&self, name: &str) -> PathBuf {
         self.path.join(name)
     }
@@ -84,7 +84,8 @@ impl PrivateFolder {
         self.is_new
     }
 
-    /// Locks a file of the folder for as long as the folder is open.
+    /// Locks the file `name` in the folder until the [`PrivateFolder`] is dropped. Creates the file
+    /// if there is none.
     ///
     /// # Errors
     ///
@@ -95,12 +96,12 @@ impl PrivateFolder {
         Ok(())
     }
 
-    /// Returns the file that [`PrivateFolder::lock`] has locked, if any.
+    /// Returns the lock file that [`PrivateFolder::lock`] has locked, if any.
     pub fn held_lock(&self) -> Option<&File> {
         self.lock.as_ref().map(|(_, file)| file)
     }
 
-    /// Removes the lock file of the folder, while the lock is held, and releases the lock.
+    /// Removes the lock file of the folder, if this process has locked one, and releases the lock.
     pub fn remove_lock(&mut self) {
         if let Some((name, file)) = self.lock.take() {
             own_file::remove_lock(&self.folder, &name, &file);
@@ -112,7 +113,8 @@ impl PrivateFolder {
     ///
     /// # Errors
     ///
-    /// One line that says what was moved, or what is wrong with the folder.
+    /// One line that says whether the folder or the lock file was moved, or what is wrong with the
+    /// folder.
     pub fn check(&self) -> io::Result<()> {
         let moved = |what| {
             let what = format!("{what} was moved or replaced since the server started; restart the server");
@@ -134,7 +136,7 @@ impl PrivateFolder {
         }
     }
 
-    /// Reads a file of the folder.
+    /// Reads the file `name` in the folder.
     ///
     /// # Errors
     ///
@@ -144,16 +146,17 @@ impl PrivateFolder {
         own_file::read_at_most(&self.open_own(name, OFlags::RDONLY)?, max)
     }
 
-    /// Writes a file atomically, under a temporary name that is renamed at the end.
+    /// Writes a file atomically: writes to a temporary name, and renames the file at the end.
     ///
     /// # Errors
     ///
-    /// When the file cannot be written; then the temporary file is removed.
+    /// When [`PrivateFolder::check`] fails, or the file cannot be written. The temporary file is
+    /// then removed.
     pub fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         self.write_aside(name, |file| file.write_all(bytes))
     }
 
-    /// Writes a file atomically, and syncs the file and its name to disk.
+    /// Writes a file atomically, and syncs the file and the folder to disk.
     ///
     /// # Errors
     ///
@@ -175,13 +178,13 @@ impl PrivateFolder {
         })
     }
 
-    /// Replaces a small text file durably, even on a full disk: writes the text, padded
-    /// with spaces to a multiple of `ROOM`, into a spare file. Then the spare and the old
-    /// file exchange names, so that the old file becomes the next spare.
+    /// Replaces a small text file durably, even on a full disk. Writes the text into a spare file,
+    /// whose disk space was allocated before, and exchanges the names of the two files. So the old
+    /// file becomes the next spare file. The text is padded with spaces to a multiple of 16 KiB.
     ///
     /// # Errors
     ///
-    /// When the text cannot be written; then the old file stays.
+    /// When the text cannot be written. The old file then remains.
     pub fn replace(&self, name: &str, text: &[u8]) -> io::Result<()> {
         self.check()?;
         let length = text.len().next_multiple_of(ROOM);
@@ -205,7 +208,7 @@ impl PrivateFolder {
         Ok(())
     }
 
-    /// Reserves disk space for the first `replace` of a text file.
+    /// Allocates disk space for the first [`PrivateFolder::replace`] of a text file.
     ///
     /// # Errors
     ///
@@ -214,8 +217,8 @@ impl PrivateFolder {
         self.spare(name, ROOM).map(|_| ())
     }
 
-    /// Opens or creates the spare file of a text file, at least `length` bytes
-    /// long.
+    /// Opens or creates the spare file of the text file `name`, and extends it to at least `length`
+    /// bytes.
     fn spare(&self, name: &str, length: usize) -> io::Result<File> {
         let spare = spare(name);
         let file = match self.open_own(&spare, OFlags::RDWR) {
@@ -235,14 +238,14 @@ impl PrivateFolder {
         Ok(file)
     }
 
-    /// Creates a file, and removes any file of the same name first.
+    /// Creates a file. If there is a file with this name, removes it first.
     fn create(&self, name: &str) -> io::Result<File> {
         self.unlink(name)?;
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | CAREFUL;
         Ok(rustix::fs::openat(&self.folder, name, flags, Mode::from_raw_mode(FILE_MODE))?.into())
     }
 
-    /// Removes any file of this name, if there is one.
+    /// Removes the file with this name, if there is one, whoever owns it.
     fn unlink(&self, name: &str) -> io::Result<()> {
         match rustix::fs::unlinkat(&self.folder, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),
@@ -259,7 +262,8 @@ impl PrivateFolder {
         Ok(rustix::fs::renameat(&self.folder, from, &self.folder, to)?)
     }
 
-    /// Removes a file. Leaves a file that is not regular, or that others own or can change.
+    /// Removes a file. Does nothing if the file is not regular, or if other users own it or can
+    /// change it.
     ///
     /// # Errors
     ///
@@ -276,8 +280,8 @@ impl PrivateFolder {
         Some(usize::try_from(found.len()).unwrap_or(usize::MAX))
     }
 
-    /// Removes temporary files that interrupted writes have left, if their final name
-    /// satisfies `is_wanted`.
+    /// Removes temporary files of interrupted writes, if `is_wanted` accepts the name that the
+    /// finished file would have had.
     ///
     /// # Errors
     ///
@@ -292,7 +296,7 @@ impl PrivateFolder {
         Ok(())
     }
 
-    /// Returns the names in the folder that satisfy `is_wanted`.
+    /// Returns the file names in the folder that `is_wanted` accepts.
     ///
     /// # Errors
     ///
@@ -382,12 +386,13 @@ fn is_same(one: &Metadata, other: &Metadata) -> bool {
     (one.dev(), one.ino()) == (other.dev(), other.ino())
 }
 
-/// Returns the temporary name of a file that is being written.
+/// Returns the temporary name under which the file `name` is written.
 fn aside(name: &str) -> String {
     format!(".{name}.tmp")
 }
 
-/// Returns the final name for a temporary name.
+/// Returns the name of the finished file for a temporary name; [`None`] if the name is not
+/// temporary.
 fn of_aside(name: &str) -> Option<&str> {
     name.strip_prefix('.')?.strip_suffix(".tmp")
 }

@@ -1,9 +1,9 @@
-//! Stamps of files, by which a change of the content is noticed.
+//! Stamps of files, which detect that the content of a file has changed.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Metadata of a file that changes when the content of the file does.
+/// Metadata of a file that changes whenever the content of the file changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileStamp {
     device: u64,
@@ -14,7 +14,7 @@ pub struct FileStamp {
     changed: (i64, i64),
 }
 
-/// Returns the stamp of the file at a path, if there is one.
+/// Returns the stamp of the file at a path; [`None`] if its metadata cannot be read.
 pub fn look(path: &Path) -> Option<FileStamp> {
     let file = path.metadata().ok()?;
     Some(FileStamp {

@@ -1,5 +1,5 @@
-//! Counts the changes of a site, and the times of the stages of candidates. Changes are rare, so a
-//! lock is enough.
+//! Counts the changes of a site, and records how long candidates take for each stage. Changes are
+//! rare, so all counts are behind one lock.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,39 +7,39 @@ use std::time::Duration;
 
 use crate::metrics::histogram::{self, Histogram};
 
-/// Counters of the changes of a site.
+/// Counters of the changes of one site.
 #[derive(Default)]
 pub struct Changes(Mutex<Counts>);
 
-/// Numbers of changes of a site, by their names.
+/// Numbers of changes of one site since the start. Each map has the name of a change as its key.
 #[derive(Clone, Default)]
 pub struct Counts {
-    /// Number of versions that became current, by `swap` or `rollback`.
+    /// Number of versions that became current. The key is `swap` or `rollback`.
     pub published: BTreeMap<String, u64>,
-    /// Number of versions that were rejected, by the stage that failed.
+    /// Number of rejected versions. The key is the stage that failed.
     pub rejected: BTreeMap<String, u64>,
-    /// Number of changes of rollouts, by their kind.
+    /// Number of changes of rollouts. The key is the kind of change, such as `begun`.
     pub rollouts: BTreeMap<String, u64>,
     stages: BTreeMap<String, [u64; histogram::COUNTERS]>,
 }
 
 impl Changes {
-    /// Counts a version that became current by a swap or a rollback.
+    /// Counts a version that became current. `how` is `swap` or `rollback`.
     pub fn published(&self, how: String) {
         *self.lock().published.entry(how).or_default() += 1;
     }
 
-    /// Counts the rejection of a version in a stage.
+    /// Counts a version that was rejected in this stage.
     pub fn rejected(&self, stage: String) {
         *self.lock().rejected.entry(stage).or_default() += 1;
     }
 
-    /// Counts a change of a rollout.
+    /// Counts a change of a rollout. `change` is the kind of change, such as `begun`.
     pub fn rolled(&self, change: String) {
         *self.lock().rollouts.entry(change).or_default() += 1;
     }
 
-    /// Adds the time that a candidate took to pass a stage.
+    /// Adds the time that a candidate took for a stage that it completed.
     pub fn stage(&self, stage: String, time: Duration) {
         let nanoseconds = histogram::nanoseconds(time);
         let mut counts = self.lock();
@@ -62,7 +62,7 @@ impl Changes {
 }
 
 impl Counts {
-    /// Returns the times that candidates took, by stage.
+    /// Returns a histogram of the times that candidates took, for each stage.
     pub fn stages(&self) -> impl Iterator<Item = (&str, Histogram)> {
         self.stages.iter().map(|(stage, counters)| (stage.as_str(), Histogram::read(counters, 0)))
     }

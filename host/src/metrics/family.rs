@@ -1,4 +1,4 @@
-//! Metrics that were read, in the text formats of OpenMetrics 1.0 and of Prometheus 0.0.4.
+//! Writes metrics in the text formats OpenMetrics 1.0 and Prometheus 0.0.4.
 
 use std::fmt::{self, Write};
 
@@ -7,10 +7,11 @@ use crate::metrics::histogram::Histogram;
 /// Names and values of the labels of a sample.
 pub type Labels = Vec<(&'static str, String)>;
 
-/// A metric, with a sample for each set of labels.
+/// Metric with all its samples, one for each set of labels.
 #[derive(Clone, Debug)]
 pub struct Family {
-    /// Name of the metric, with its unit, and without a suffix of samples such as `_total`.
+    /// Name of the metric, which ends with the unit, if there is one. It has no suffix such as
+    /// `_total`, which only samples have.
     pub name: &'static str,
     /// What the metric counts or measures, in one line.
     pub help: &'static str,
@@ -18,14 +19,14 @@ pub struct Family {
     pub samples: Samples,
 }
 
-/// Samples of one kind of metric.
+/// Samples of a metric, each with its labels. The variant is the kind of the metric.
 #[derive(Clone, Debug)]
 pub enum Samples {
-    /// Numbers that only grow.
+    /// Values that only increase.
     Counters(Vec<(Labels, f64)>),
-    /// Numbers that grow and shrink.
+    /// Values that increase and decrease.
     Gauges(Vec<(Labels, f64)>),
-    /// Times in buckets.
+    /// Histograms of times.
     Histograms(Vec<(Labels, Histogram)>),
 }
 
@@ -38,11 +39,11 @@ pub enum Format {
     Prometheus,
 }
 
-/// Units of metrics, each the last word of a name.
+/// Units that the name of a metric can end with, as in `host_request_seconds`.
 const UNITS: [&str; 3] = ["seconds", "bytes", "ratio"];
 
 impl Format {
-    /// Chooses the format by the field `accept` of a request.
+    /// Chooses the format according to the `accept` header of a request.
     pub fn accepted(accept: Option<&str>) -> Format {
         let asks = accept.is_some_and(|accept| accept.contains("application/openmetrics-text"));
         if asks { Format::OpenMetrics } else { Format::Prometheus }
@@ -56,7 +57,7 @@ impl Format {
         }
     }
 
-    /// Returns metrics as text. Leaves out metrics without samples.
+    /// Returns the metrics as text. Omits metrics without samples.
     pub fn write(self, families: &[Family]) -> String {
         let mut text = String::new();
         // Writing to a string cannot fail.
@@ -113,7 +114,8 @@ impl Format {
     }
 }
 
-/// Set of labels, and the upper bound of a bucket as the label `le`, if given.
+/// Displays the labels of a sample in braces, such as `{site="a"}`. The second field, if given, is
+/// the upper bound of a bucket, and is added as the label `le`.
 struct Set<'a>(&'a Labels, Option<f64>);
 
 impl fmt::Display for Set<'_> {
@@ -135,8 +137,8 @@ impl fmt::Display for Set<'_> {
     }
 }
 
-/// Text of a label or, if the flag is false, of a help line, in which quotation marks are not
-/// escaped.
+/// Displays a text with the escapes of the format. Quotation marks are escaped only if the second
+/// field is true, which is for values of labels and not for help lines.
 struct Escaped<'a>(&'a str, bool);
 
 impl fmt::Display for Escaped<'_> {

@@ -1,8 +1,8 @@
-//! Times in buckets, as Prometheus counts them.
+//! Histograms of times with fixed buckets.
 
 use std::time::Duration;
 
-/// Upper bounds of the buckets, in nanoseconds. A further bucket has the times above the last
+/// Upper bounds of the buckets, in nanoseconds. One more bucket counts the times above the last
 /// bound.
 const BOUNDS: [u64; 17] = [
     50_000,
@@ -24,36 +24,38 @@ const BOUNDS: [u64; 17] = [
     10_000_000_000,
 ];
 
-/// Number of counters of a histogram: its buckets, and the sum of the times in nanoseconds.
+/// Number of counters of a histogram: one for each bucket, and one for the sum of the times in
+/// nanoseconds.
 pub const COUNTERS: usize = BOUNDS.len() + 2;
 
-/// Index of the sum among the counters of a histogram.
+/// Index of the counter that holds the sum of the times.
 pub const SUM: usize = COUNTERS - 1;
 
-/// Returns the index of the bucket for a time.
+/// Returns the index of the bucket that counts a time.
 pub fn bucket(nanoseconds: u64) -> usize {
     BOUNDS.partition_point(|bound| *bound < nanoseconds)
 }
 
-/// Returns a time in nanoseconds, or the largest number for a longer time.
+/// Returns a time in nanoseconds, or [`u64::MAX`] for a longer time.
 pub fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// Histogram of times, as read from its counters.
+/// Histogram of times, read from counters.
 #[derive(Clone, Debug, Default)]
 pub struct Histogram {
     /// Sum of all times in seconds.
     pub sum: f64,
-    /// Number of all times.
+    /// Number of measured times.
     pub count: u64,
-    /// Upper bound of each bucket in seconds, and the number of times in this bucket alone.
+    /// Buckets: upper bound in seconds, and number of times in this bucket only, not in the ones
+    /// below it.
     pub buckets: Vec<(f64, u64)>,
 }
 
 impl Histogram {
-    /// Reads the counters of a histogram, and adds `zeros` times of 0, which the counters do not
-    /// have.
+    /// Creates a histogram from its [`COUNTERS`] counters. Adds `zeros` times of zero length, which
+    /// the counters do not include.
     pub fn read(counters: &[u64], zeros: u64) -> Histogram {
         let bounds = BOUNDS.iter().map(|bound| *bound as f64 / 1e9).chain([f64::INFINITY]);
         let mut buckets: Vec<_> = bounds.zip(counters.iter().copied()).collect();
@@ -77,7 +79,8 @@ impl Histogram {
         self.count += other.count;
     }
 
-    /// Returns the times that were added since an earlier reading of the same counters.
+    /// Returns a histogram of the times that were counted after `earlier`, an earlier reading of
+    /// the same counters.
     pub fn since(&self, earlier: &Histogram) -> Histogram {
         let before = |index: usize| earlier.buckets.get(index).map_or(0, |(_, count)| *count);
         let buckets = self.buckets.iter().enumerate();
@@ -87,9 +90,9 @@ impl Histogram {
         Histogram { sum: (self.sum - earlier.sum).max(0.0), count, buckets }
     }
 
-    /// Estimates a quantile in seconds: the time that a share of all times does not exceed;
-    /// [`None`] without times. Takes times as spread evenly over their bucket, as Prometheus does.
-    /// Returns the last bound for quantiles above it.
+    /// Estimates the quantile `share` (0 to 1) in seconds; [`None`] if the histogram is empty.
+    /// Assumes, as Prometheus does, that the times in a bucket are spread evenly. Returns the last
+    /// finite bound if the quantile is above it.
     pub fn quantile(&self, share: f64) -> Option<f64> {
         let wanted = share * self.count as f64;
         let (mut below, mut lower) = (0.0, 0.0);

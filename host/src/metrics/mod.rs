@@ -1,13 +1,13 @@
-//! Metrics: what is counted while the server runs.
+//! Metrics: counts requests and changes while the server runs, and writes the counts as text.
 //!
 //! | file | responsibility |
 //! | --- | --- |
-//! | `shards` | counters that threads add to without waiting for each other |
+//! | `shards` | counters that several threads increment without waiting for each other |
 //! | `histogram` | times in buckets |
 //! | `requests` | the requests of a site and of its versions |
-//! | `changes` | the changes of a site, and the times of the stages of candidates |
+//! | `changes` | the changes of a site, and how long candidates take for each stage |
 //! | `traffic` | what was counted between two readings |
-//! | `family` | what was read, in the formats of Prometheus |
+//! | `family` | writes metrics in the formats of OpenMetrics and Prometheus |
 
 use self::changes::Changes;
 use self::requests::Requests;
@@ -19,7 +19,7 @@ pub mod requests;
 pub mod shards;
 pub mod traffic;
 
-/// Counters of a site.
+/// Counters of one site, or of the requests that belong to no site.
 #[derive(Default)]
 pub struct OfSite {
     /// Counters of the requests of the site.

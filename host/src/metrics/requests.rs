@@ -1,48 +1,50 @@
-//! Counts the requests of a site and of its versions, with their times and bytes.
+//! Counts the requests of a site and of each version, and records the times and bytes of the
+//! requests.
 
 use std::time::Duration;
 
 use crate::metrics::histogram::{self, Histogram};
 use crate::metrics::shards::Counters;
 
-/// Methods that are counted separately, and `other` for all other methods.
+/// Methods that are counted separately. The last entry, `other`, counts all other methods.
 pub const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "other"];
 
-/// Classes of statuses that are counted separately.
+/// Status classes that are counted separately. The first includes 1xx, the last all statuses above
+/// 599.
 pub const STATUSES: [&str; 4] = ["2xx", "3xx", "4xx", "5xx"];
 
-/// Number of kinds of requests: pairs of a method and a class of statuses.
+/// Number of kinds of requests. A kind is a pair of a method and a status class.
 const KINDS: usize = METHODS.len() * STATUSES.len();
 
-/// Index of the first counter of the times to the response, among the counters of a site.
+/// Index of the first counter of the histogram of response times.
 const TOOK: usize = 0;
-/// Index of the first counter of the times for which calls ran, among the counters of a site.
+/// Index of the first counter of the histogram of times for which handler calls ran.
 const RAN: usize = TOOK + histogram::COUNTERS;
-/// Index of the first counter of the times for which calls waited, among the counters of a site.
+/// Index of the first counter of the histogram of times for which handler calls waited.
 const WAITED: usize = RAN + histogram::COUNTERS;
-/// Index of the counter of received bytes, among the counters of a site.
+/// Index of the counter of received bytes.
 const RECEIVED: usize = WAITED + histogram::COUNTERS;
-/// Index of the counter of sent bytes, among the counters of a site.
+/// Index of the counter of sent bytes.
 const SENT: usize = RECEIVED + 1;
-/// Number of the counters of a site for times and bytes.
+/// Number of counters of a site for times and bytes.
 const COUNTERS: usize = SENT + 1;
 
-/// Counters of requests, by method and class of statuses.
+/// Counters of requests, by method and status class.
 #[derive(Default)]
 pub struct ByKind(Counters<KINDS>);
 
-/// Numbers of requests, each with its method and class of statuses.
+/// Number of requests of each kind: method, status class, and number.
 pub type Kinds = Vec<(&'static str, &'static str, u64)>;
 
-/// Counters of the requests of a site.
+/// Counters of the requests of one site, or of the requests that belong to no site.
 #[derive(Default)]
 pub struct Requests {
-    /// Requests that were answered without calling a version.
+    /// Counters of the requests for which no handler was called.
     pub without_call: ByKind,
     costs: Counters<COUNTERS>,
 }
 
-/// Facts about an answered request that are counted.
+/// Facts about one answered request, which the metrics and the access log use.
 pub struct Answered<'a> {
     /// Method of the request.
     pub method: &'a str,
@@ -52,13 +54,13 @@ pub struct Answered<'a> {
     pub received: usize,
     /// Number of bytes of the response.
     pub sent: usize,
-    /// Time from the end of the request's head to the response.
+    /// Time from the end of the request head until the response was ready to be sent.
     pub took: Duration,
-    /// Times of the call, if a version was called.
+    /// Times of the handler call, if the handler was called.
     pub call: Option<CallTimes>,
 }
 
-/// Times of a call of the handler.
+/// Times of one handler call.
 #[derive(Clone, Copy)]
 pub struct CallTimes {
     /// Time for which the call ran.
@@ -67,13 +69,13 @@ pub struct CallTimes {
     pub waited: Duration,
 }
 
-/// Times and bytes of the requests of a site, as read from the counters.
+/// Times and bytes of all requests of a site, read from the counters.
 pub struct Costs {
-    /// Times from the ends of the requests' heads to the responses.
+    /// Response times, from the end of each request head.
     pub took: Histogram,
-    /// Times for which calls ran.
+    /// Times for which handler calls ran.
     pub ran: Histogram,
-    /// Times for which calls waited to run; 0 for most calls.
+    /// Times for which handler calls waited before they ran; 0 for most calls.
     pub waited: Histogram,
     /// Number of bytes of all requests.
     pub received: u64,
@@ -87,7 +89,8 @@ impl ByKind {
         self.0.here().add(kind(method, status), 1);
     }
 
-    /// Adds the counts of `others`, which must not count any more.
+    /// Adds the counts of `others`. Nothing may be counted in `others` afterwards, because it would
+    /// be lost.
     pub fn take_over(&self, others: &ByKind) {
         let shared = self.0.shared();
         for (index, count) in others.0.sums().into_iter().enumerate().filter(|(_, count)| *count > 0) {
@@ -95,7 +98,7 @@ impl ByKind {
         }
     }
 
-    /// Returns the number of requests for each pair of method and class of statuses that has any.
+    /// Returns the number of requests of each kind, without the kinds that have no requests.
     pub fn read(&self) -> Kinds {
         let kinds = METHODS.iter().flat_map(|method| STATUSES.iter().map(|status| (*method, *status)));
         let counted = kinds.zip(self.0.sums()).map(|((method, status), count)| (method, status, count));
@@ -112,8 +115,8 @@ fn kind(method: &str, status: u16) -> usize {
 }
 
 impl Requests {
-    /// Counts a request. `version` has the counters of the version that was called for the request,
-    /// if any.
+    /// Counts a request. `version` holds the counters of the version whose handler was called, if
+    /// one was called.
     pub fn add(&self, answered: &Answered<'_>, version: Option<&ByKind>) {
         let Answered { method, status, received, sent, took, call } = *answered;
         version.unwrap_or(&self.without_call).add(method, status);

@@ -1,34 +1,34 @@
-//! Counters that requests of several threads add to without waiting for each other.
+//! Counters that several threads increment without waiting for each other.
 //!
-//! Each thread has a block of counters of its own, so that it adds without an atomic
-//! read-modify-write. A reader sums the blocks. Threads past the number of blocks share the last
-//! block.
+//! Each thread has its own block of counters, so that it needs no atomic read-modify-write. A
+//! reader sums the blocks. When all blocks have an owner, further threads share the last block.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::available_parallelism;
 
-/// Maximum number of blocks that belong to one thread each.
+/// Maximum number of blocks with one owner thread each.
 const OWN_MAX: usize = 16;
 
-/// `N` counters, kept once in each block.
+/// `N` counters. Each block has a copy of them, and the value of a counter is the sum over all
+/// blocks.
 pub struct Counters<const N: usize>(Box<[Block<N>]>);
 
-/// Counters of one block. No two blocks share a cache line.
+/// Block of counters. Blocks share no cache line, so that threads do not slow each other down.
 #[repr(align(64))]
 struct Block<const N: usize>([AtomicU64; N]);
 
-/// Access to one block of counters, by which a thread adds to them.
+/// Access to one block, through which a thread increments the counters.
 pub struct Adder<'a, const N: usize> {
     block: Option<&'a Block<N>>,
     is_own: bool,
 }
 
-/// Whether each block belongs to a thread.
+/// Flags that say which blocks have an owner thread.
 #[derive(Default)]
 struct Taken([bool; OWN_MAX]);
 
-/// Index of the block that a thread adds to: the thread's own block, or the shared one.
+/// Index of the block that a thread uses: its own block, or the shared one.
 struct Place(usize);
 
 static TAKEN: Mutex<Taken> = Mutex::new(Taken([false; OWN_MAX]));
@@ -37,7 +37,7 @@ thread_local! {
     static PLACE: Place = Place::take();
 }
 
-/// Returns the number of blocks that belong to one thread each.
+/// Returns the number of blocks with one owner thread each: one for each CPU, at most [`OWN_MAX`].
 fn own() -> usize {
     static OWN: OnceLock<usize> = OnceLock::new();
     *OWN.get_or_init(|| available_parallelism().map_or(1, usize::from).min(OWN_MAX))
@@ -73,12 +73,12 @@ fn taken() -> MutexGuard<'static, Taken> {
 }
 
 impl<const N: usize> Counters<N> {
-    /// Creates counters that all start at 0.
+    /// Creates counters with the value 0.
     pub fn new() -> Counters<N> {
         Counters((0..=own()).map(|_| Block([const { AtomicU64::new(0) }; N])).collect())
     }
 
-    /// Returns access to the block of this thread.
+    /// Returns access to the block that the calling thread uses.
     pub fn here(&self) -> Adder<'_, N> {
         let shared = own();
         // A thread that ends has no place any more.
@@ -110,7 +110,7 @@ impl<const N: usize> Default for Counters<N> {
 }
 
 impl<const N: usize> Adder<'_, N> {
-    /// Adds a count to the counter at an index.
+    /// Adds `count` to the counter at `index`. Does nothing if there is no such counter.
     pub fn add(&self, index: usize, count: u64) {
         let Some(counter) = self.block.and_then(|Block(counters)| counters.get(index)) else { return };
         if self.is_own {

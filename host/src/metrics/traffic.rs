@@ -1,4 +1,4 @@
-//! Samples of the traffic: what was counted between two readings of the counters.
+//! Samples of the traffic: the difference between two readings of the counters.
 
 use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
@@ -10,85 +10,91 @@ use crate::clock;
 use crate::metrics::histogram::Histogram;
 use crate::metrics::requests::Kinds;
 
-/// Class of the statuses of requests that failed.
+/// Status class of failed requests.
 const FAILED: &str = "5xx";
 
-/// Counters of the whole server or of a site, as read at one moment.
+/// Values of the counters of the whole server or of a site at one time.
 pub struct Reading {
-    /// Moment of the reading.
+    /// Time of the reading, to measure the time between two readings.
     pub at: Instant,
-    /// Moment of the reading on the clock of the system.
+    /// Time of the reading by the system clock.
     pub time: SystemTime,
-    /// Times to the responses of all requests.
+    /// Response times of all requests.
     pub took: Histogram,
-    /// Numbers of requests by the version that was called; [`None`] has all other requests.
+    /// Numbers of requests by the version that was called. The key [`None`] has all other requests,
+    /// and in a reading of the whole server all requests.
     pub versions: BTreeMap<Option<u64>, Counts>,
-    /// Resources in use at the moment of the reading.
+    /// Resources in use at the time of the reading.
     pub in_use: InUse,
 }
 
-/// Number of requests, and number of failed ones among them.
+/// Number of requests, and how many of them failed.
 #[derive(Clone, Copy, Default)]
 pub struct Counts {
     requests: u64,
     failed: u64,
 }
 
-/// What is in use in the whole server.
+/// Resources in use in the whole server.
 #[derive(Clone, Copy, Debug, Default, Serialize, JsonSchema)]
 pub struct InUse {
-    /// Open connections.
+    /// Number of open connections.
     pub connections: u64,
-    /// Calls of handlers that run.
+    /// Number of running calls of handlers.
     pub calls: u64,
-    /// Calls that wait to run.
+    /// Number of calls of handlers that wait to run.
     pub waiting_calls: u64,
-    /// Memory of the process in bytes, if the system tells it.
+    /// Memory of the server's process in bytes; absent if the system does not tell it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
 }
 
-/// Traffic of the whole server or of a site in about one second. After a time without a
-/// client, the first sample is about that whole time, if it was at most 5 minutes.
+/// Sample of the traffic of the whole server or of a site: what happened in about one second. The
+/// first sample after a time in which no client followed the traffic covers that whole time, if it
+/// was at most 5 minutes.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct Sample {
-    /// End of the time that the sample is about, in UTC.
+    /// Time at which the sample ends, in UTC.
     pub time: String,
-    /// Length of that time in seconds.
+    /// Time that the sample covers, in seconds.
     pub seconds: f64,
-    /// Number of requests that were answered in it.
+    /// Number of requests that were answered in the time of the sample.
     pub requests: u64,
-    /// Number of those with a status of 500 or above: faults of the handler and of the server, and
-    /// such statuses of a handler.
+    /// Number of requests that were answered with a status of 500 or above, by the host after a
+    /// fault or by a handler itself.
     pub failed: u64,
-    /// Time that half of the requests did not pass, in seconds, estimated from the buckets of
+    /// Median time to the response, in seconds, estimated from the buckets of
     /// `host_request_seconds`; absent without requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub p50_seconds: Option<f64>,
-    /// Time that 99 % of the requests did not pass, in seconds.
+    /// 99th percentile of the time to the response, in seconds, estimated from the buckets of
+    /// `host_request_seconds`; absent without requests.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub p99_seconds: Option<f64>,
-    /// Requests of a site by the version that answered them, without those that are no longer kept.
+    /// Requests by the version that was called, for versions with requests in the time of the
+    /// sample; absent in samples of the whole server.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub versions: Vec<OfVersion>,
-    /// What is in use in the whole server.
+    /// Resources in use in the whole server.
     #[serde(flatten)]
     pub in_use: InUse,
 }
 
-/// Requests of one version.
+/// Requests for which one version was called.
 #[derive(Clone, Debug, Serialize, JsonSchema)]
 pub struct OfVersion {
     /// Number of the version.
     pub version: u64,
-    /// Number of requests that it answered.
+    /// Number of requests for which the version was called.
     pub requests: u64,
-    /// Number of those with a status of 500 or above.
+    /// Number of requests for which the version was called and that were answered with a status of
+    /// 500 or above.
     pub failed: u64,
 }
 
 impl Reading {
-    /// Adds the requests of a version, or other requests for [`None`].
+    /// Adds requests to the counts of a version. For [`None`], adds them to the requests without a
+    /// version.
     pub fn add(&mut self, version: Option<u64>, kinds: &Kinds) {
         let counts = self.versions.entry(version).or_default();
         for (_, status, count) in kinds {
@@ -97,7 +103,7 @@ impl Reading {
         }
     }
 
-    /// Returns the sample of what was counted since an earlier reading.
+    /// Returns a sample of the traffic between an earlier reading and this one.
     pub fn since(&self, earlier: &Reading) -> Sample {
         let took = self.took.since(&earlier.took);
         let sum = |of: fn(&Counts) -> u64, reading: &Reading| reading.versions.values().map(of).sum::<u64>();
@@ -121,7 +127,7 @@ impl Reading {
     }
 }
 
-/// Rounds a number to a multiple of 1 / `parts`, so that its text is short.
+/// Rounds a number to a multiple of 1 / `parts`, so that it has few digits in JSON.
 fn rounded(number: f64, parts: f64) -> f64 {
     (number * parts).round() / parts
 }

@@ -1,5 +1,5 @@
-//! Addresses to listen on, as text: their form, what is to be spoken there, and the IP addresses of
-//! their names.
+//! Parses addresses to listen on: `HOST:PORT` or `unix:PATH`, with options such as `,tls` behind
+//! them. Resolves host names to IP addresses.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
@@ -9,14 +9,14 @@ use anyhow::{anyhow, bail};
 use crate::net::listener::{PROXY, Speaks, UNIX};
 use crate::net::unix_socket;
 
-/// Address to listen on by default.
+/// Default address to listen on.
 pub(super) const DEFAULT: &str = "localhost:4444";
 
-/// Checks the form of an address, without resolving its name or binding it.
+/// Checks the syntax of an address and its options. Does not resolve the name or bind the address.
 ///
 /// # Errors
 ///
-/// When the form is wrong: what was found, and what was expected.
+/// When the syntax is wrong. The error says what was found and what was expected.
 pub fn check(address: &str) -> anyhow::Result<()> {
     match address.strip_prefix(UNIX) {
         Some(address) => unix_socket::parse(address).map(drop),
@@ -24,15 +24,15 @@ pub fn check(address: &str) -> anyhow::Result<()> {
     }
 }
 
-/// Returns whether listening on an address needs a TLS certificate, because of its option `tls` or
+/// Returns whether an address needs a TLS certificate, because it has the option `tls` or
 /// `redirect`.
 pub fn needs_tls(address: &str) -> bool {
     matches!(split_options(address), Ok((_, Some(Speaks::Tls | Speaks::Redirect), _)))
         && !address.starts_with(UNIX)
 }
 
-/// Returns the kind of proxy, `unix` or `CIDR`, that `--trust-forwarded` has to name so that an
-/// address can be used, if its connections begin with a header of the PROXY protocol.
+/// Returns the value that `--trust-forwarded` needs for an address with the option `proxy`: `unix`
+/// for a Unix socket, otherwise the placeholder `CIDR`. Returns [`None`] without this option.
 pub fn needs_trust(address: &str) -> Option<&'static str> {
     let (has_header, peer) = match address.strip_prefix(UNIX) {
         Some(path) => (unix_socket::parse(path).is_ok_and(|(_, _, has_header)| has_header), "unix"),
@@ -41,8 +41,8 @@ pub fn needs_trust(address: &str) -> Option<&'static str> {
     has_header.then_some(peer)
 }
 
-/// Splits a `HOST:PORT` from the options behind it: what is to be spoken there, and whether
-/// connections begin with a header of the PROXY protocol.
+/// Splits `HOST:PORT[,OPTION...]`. Returns `HOST:PORT`, the protocol if an option names it, and
+/// whether connections begin with a PROXY protocol header.
 pub(super) fn split_options(address: &str) -> anyhow::Result<(&str, Option<Speaks>, bool)> {
     let mut parts = address.split(',');
     let place = parts.next().unwrap_or_default();
@@ -64,23 +64,24 @@ pub(super) fn split_options(address: &str) -> anyhow::Result<(&str, Option<Speak
     Ok((place, speaks, has_header))
 }
 
-/// Returns the host of an address, without brackets, unless the address is a Unix socket.
+/// Returns the host of an address, without the brackets of an IPv6 address; [`None`] for a Unix
+/// socket.
 pub fn host(address: &str) -> Option<&str> {
     let place = split_options(address).ok()?.0;
     let host = if address.starts_with(UNIX) { None } else { Some(split(place).ok()?.0) };
     host.map(|host| host.trim_start_matches('[').trim_end_matches(']'))
 }
 
-/// Checks the form of a `HOST:PORT`, without resolving the name or binding it.
+/// Checks the syntax of a `HOST:PORT`. Does not resolve the name or bind the address.
 ///
 /// # Errors
 ///
-/// When the form is wrong: what was found, and what was expected.
+/// When the syntax is wrong. The error says what was found and what was expected.
 pub fn check_tcp(address: &str) -> anyhow::Result<()> {
     split(address).map(drop)
 }
 
-/// Returns the host and the port of an address.
+/// Splits `HOST:PORT` into host and port.
 fn split(address: &str) -> anyhow::Result<(&str, u16)> {
     if let Some((scheme, rest)) = address.split_once("://") {
         let rest = rest.trim_end_matches('/');
@@ -105,7 +106,7 @@ fn split(address: &str) -> anyhow::Result<(&str, u16)> {
     Ok((host, port))
 }
 
-/// Resolves `HOST:PORT` to IP addresses.
+/// Resolves the host in `HOST:PORT` to IP addresses, without duplicates.
 pub(super) fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
     let (host, port) = split(address)?;
     // localhost is loopback by definition (RFC 6761, section 6.3), whatever the
@@ -133,8 +134,8 @@ pub(super) fn resolve(address: &str) -> anyhow::Result<Vec<SocketAddr>> {
     Ok(addresses)
 }
 
-/// Refuses an address that is probably a mistaken `HOST:PORT`, with an error that shows the form
-/// that was meant.
+/// Returns an error for common mistakes in `HOST:PORT`. The error shows the address that was
+/// probably meant.
 fn check_form(address: &str) -> anyhow::Result<()> {
     let is_ipv6 = |text: &str| text.parse::<Ipv6Addr>().is_ok();
     let is_port = |text: &str| text.parse::<u16>().is_ok();

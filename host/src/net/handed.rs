@@ -1,26 +1,27 @@
-//! Bound sockets that the previous process has handed over, by the name under which they were
-//! bound: the flag and its value.
+//! Listening sockets that the previous process has handed over during an upgrade, by name. The name
+//! is the flag and the address, such as `--listen localhost:4444`, or `LISTEN_FDS`.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::net::listener::{SocketFile, UNIX};
 
-/// Sockets that the previous process has handed over and that were not taken yet, with their names.
+/// Names and sockets that the previous process has handed over and that [`take`] has not returned
+/// yet.
 static SOCKETS: Mutex<Vec<(String, OwnedFd)>> = Mutex::new(Vec::new());
 
-/// Adds a socket that the previous process has handed over.
+/// Stores a socket that the previous process has handed over.
 pub fn put(name: String, socket: OwnedFd) {
     sockets().push((name, socket));
 }
 
-/// Removes the sockets with this name, and returns them.
+/// Returns the stored sockets with this name, and removes them from the store.
 pub fn take(name: &str) -> Vec<OwnedFd> {
     sockets().extract_if(.., |(other, _)| other == name).map(|(_, socket)| socket).collect()
 }
 
-/// Closes the sockets that were not taken, and removes the paths of Unix sockets among them.
-/// Returns the names of the sockets.
+/// Closes the sockets that [`take`] has not returned, and removes the socket files of the Unix
+/// sockets among them. Returns the names of the closed sockets.
 pub fn close_rest() -> Vec<String> {
     let rest: Vec<_> = sockets().drain(..).map(|(name, _)| name).collect();
     for name in &rest {

@@ -1,5 +1,5 @@
-//! Binds the server's listeners to addresses given as text, and takes over sockets that
-//! the parent process has passed.
+//! Binds the listeners of the server. Also uses sockets that the parent process has bound, and
+//! sockets that the previous process has handed over during an upgrade.
 
 use std::env;
 use std::fs;
@@ -17,19 +17,20 @@ use crate::net::handed;
 use crate::net::listener::{Listener, Speaks, UNIX};
 use crate::net::unix_socket::{self, BACKLOG};
 
-/// Name of the sockets that the parent process has passed: the environment variable that says how
-/// many.
+/// Environment variable with the number of sockets that the parent process has bound. An upgrade
+/// hands these sockets over under this name.
 const PASSED: &str = "LISTEN_FDS";
 
-/// Flag that gives the addresses to listen on.
+/// Flag of the addresses to listen on.
 const FLAG: &str = "--listen";
 
-/// Maximum number of attempts to find a port that is free on all addresses of a name, when the port
-/// is 0.
+/// Maximum number of attempts to find a port that is free on all IP addresses of a host name.
+/// Applies to port 0 only.
 const ATTEMPTS: u32 = 16;
 
-/// Checks that addresses can be bound, before work that takes long. Leaves passed sockets and
-/// paths to [`bind`].
+/// Checks that the TCP addresses can be bound, by binding and closing them, so that the caller can
+/// fail before it starts slow work. Only [`bind`] checks Unix sockets and the sockets of the parent
+/// process.
 ///
 /// # Errors
 ///
@@ -44,9 +45,9 @@ pub fn try_out(addresses: &[String]) -> anyhow::Result<()> {
         .try_for_each(|name| bind_tcp(split_options(name)?.0, FLAG).map(drop))
 }
 
-/// Takes the sockets passed in LISTEN_FDS, and binds every address, or takes its socket if the
-/// previous process has handed it over. Binds the default address if there are neither sockets nor
-/// addresses. `is_tls` says whether TLS is spoken where an address has no option for that.
+/// Returns listeners for the sockets in LISTEN_FDS and for all addresses. Binds an address, or uses
+/// its socket if the previous process has handed it over. Without addresses and LISTEN_FDS, binds
+/// the default address. `is_tls` says whether listeners without a protocol option use TLS.
 ///
 /// # Errors
 ///
@@ -72,14 +73,15 @@ pub fn bind(addresses: &[String], is_tls: bool) -> anyhow::Result<Vec<Listener>>
     Ok(listeners)
 }
 
-/// Returns the name under which an upgrade hands over the socket of an address: the flag and the
+/// Returns the name under which an upgrade hands over the socket of an address: flag, space,
 /// address.
 pub fn name(flag: &str, address: &str) -> String {
     format!("{flag} {address}")
 }
 
-/// Returns the sockets that systemd, or another parent process, has bound for this
-/// process (sd_listen_fds(3)).
+/// Returns the sockets that systemd or another parent process has bound for this process
+/// (sd_listen_fds(3)). After an upgrade, the previous process has handed them over. TCP sockets use
+/// the protocol `usual`.
 fn inherited(usual: Speaks) -> anyhow::Result<Vec<Listener>> {
     let mut listeners = Vec::new();
     for socket in handed::take(PASSED) {
@@ -107,8 +109,8 @@ fn inherited(usual: Speaks) -> anyhow::Result<Vec<Listener>> {
     Ok(listeners)
 }
 
-/// Refuses malformed values of LISTEN_FDS and LISTEN_PID, with which passed sockets would be
-/// ignored.
+/// Returns an error if LISTEN_FDS or LISTEN_PID is malformed. Otherwise the sockets of the parent
+/// process would be ignored silently.
 fn check_environment() -> anyhow::Result<()> {
     for (name, meaning) in [(PASSED, "the number of sockets"), ("LISTEN_PID", "a process id")] {
         let Some(found) = env::var_os(name).filter(|found| !found.is_empty()) else {
@@ -122,7 +124,8 @@ fn check_environment() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Binds a `HOST:PORT` on all addresses of its name. `flag` is the flag that gives the address.
+/// Binds `HOST:PORT` on all IP addresses of the host. `flag` is the flag with this address, for
+/// messages and upgrades.
 ///
 /// # Errors
 ///
@@ -135,8 +138,8 @@ pub fn bind_tcp(address: &str, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
     Ok(listeners)
 }
 
-/// Binds a Unix socket, or takes the one that the previous process has handed over. Replaces a
-/// socket on which no process listens any more.
+/// Binds a Unix socket, or uses the one that the previous process has handed over. Replaces a
+/// socket file on which no process listens.
 fn bind_path(address: &str, name: String) -> anyhow::Result<Listener> {
     let (path, access, has_header) = unix_socket::parse(address)?;
     let path = path.as_path();
@@ -159,8 +162,8 @@ fn bind_path(address: &str, name: String) -> anyhow::Result<Listener> {
     Ok(Listener::unix(name, listener, Some(path))?.with_header(has_header))
 }
 
-/// Binds one `HOST:PORT`, or takes its sockets if the previous process has handed them over. All
-/// addresses of a name get the same port; port 0 stands for any port that is free on all of them.
+/// Binds one `HOST:PORT`, or uses its sockets if the previous process has handed them over. All IP
+/// addresses of a host get the same port. Port 0 selects a port that is free on all of them.
 fn bind_name(address: &str, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
     let handed = handed::take(&name(flag, address));
     if !handed.is_empty() {
@@ -179,8 +182,8 @@ fn bind_name(address: &str, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
     }
 }
 
-/// Binds all of the addresses that this machine has. The error is an address that cannot be bound,
-/// and why.
+/// Binds all addresses that this machine has. Returns an error with the address if one cannot be
+/// bound, or if the machine has none of them.
 fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, (SocketAddr, io::Error)> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut unavailable = None;

@@ -14,33 +14,34 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 use crate::net::socket;
 
-/// Prefix of a Unix socket's address.
+/// Prefix of the address of a Unix socket, before the path.
 pub const UNIX: &str = "unix:";
 
-/// Option of an address whose connections begin with a header of the PROXY protocol.
+/// Option of an address that says that connections begin with a PROXY protocol header.
 pub(super) const PROXY: &str = "proxy";
 
-/// Whether the paths of this process's Unix sockets belong to another process, so that this process
-/// does not remove them.
+/// Whether the other process of an upgrade owns the socket files. If so, this process does not
+/// remove them.
 static LEFT: AtomicBool = AtomicBool::new(false);
 
 /// Bound listening socket, registered with the current tokio runtime.
 pub struct Listener {
-    /// Name under which an upgrade hands the socket over: the flag and its value.
+    /// Name under which an upgrade hands the socket over: the flag and the address, or
+    /// `LISTEN_FDS`.
     pub name: String,
     socket: Listening,
-    /// Whether connections begin with a header of the PROXY protocol.
+    /// Whether connections begin with a PROXY protocol header.
     has_header: bool,
 }
 
-/// What the server speaks on the connections of a TCP listener.
+/// Protocol on the connections of a TCP listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Speaks {
-    /// HTTP.
+    /// HTTP without TLS.
     Plain,
     /// HTTP over TLS.
     Tls,
-    /// HTTP, to redirect clients to https.
+    /// HTTP without TLS, to redirect clients to https.
     Redirect,
 }
 
@@ -48,23 +49,23 @@ enum Listening {
     Tcp(TcpListener, Speaks),
     Unix {
         listener: UnixListener,
-        /// Path, if this server created it.
+        /// Socket file to remove, unless the parent process has created it.
         _file: Option<SocketFile>,
     },
 }
 
-/// Sets whether the paths of all Unix sockets belong to another process, which then has to remove
-/// them.
+/// Sets whether the other process of an upgrade owns the files of all Unix sockets. If so, this
+/// process does not remove them.
 pub fn leave_paths(are_left: bool) {
     LEFT.store(are_left, Relaxed);
 }
 
-/// Returns whether the paths of Unix sockets are left to another process.
+/// Returns whether the other process of an upgrade owns the files of Unix sockets.
 pub fn are_paths_left() -> bool {
     LEFT.load(Relaxed)
 }
 
-/// Path of a Unix socket that this process created, removed on drop.
+/// File of a Unix socket that this process owns. Dropping the value removes the file.
 pub struct SocketFile {
     path: PathBuf,
     /// Device and inode of the socket when it was created.
@@ -72,7 +73,8 @@ pub struct SocketFile {
 }
 
 impl SocketFile {
-    /// Takes ownership of the socket at a path, which is removed on drop.
+    /// Takes ownership of the socket file at a path. Dropping the returned value removes the file,
+    /// unless it was replaced.
     ///
     /// # Errors
     ///
@@ -97,24 +99,25 @@ impl Drop for SocketFile {
 
 /// Accepted connection.
 pub enum Connection {
-    /// TCP connection, and what the server speaks on it.
+    /// TCP connection, and the protocol on it.
     Tcp(TcpStream, Speaks),
-    /// Unix socket.
+    /// Connection of a Unix socket.
     Unix(UnixStream),
 }
 
-/// Accepted connection, its peer, and whether it begins with a header of the PROXY protocol.
+/// Accepted connection with its peer.
 pub struct Accepted {
-    /// Connection.
+    /// Connection, before any byte of it was read.
     pub connection: Connection,
     /// Other end of the connection.
     pub peer: Peer,
-    /// Whether a header of the PROXY protocol says for whom the peer has connected.
+    /// Whether the connection begins with a PROXY protocol header, which names the client of the
+    /// proxy.
     pub has_header: bool,
 }
 
 impl Listener {
-    /// Registers a TCP socket with the tokio runtime.
+    /// Creates a listener from a bound TCP socket, and registers it with the tokio runtime.
     ///
     /// # Errors
     ///
@@ -124,8 +127,8 @@ impl Listener {
         Ok(Listener { name, socket: Listening::Tcp(socket.try_into()?, speaks), has_header: false })
     }
 
-    /// Registers a Unix socket with the tokio runtime. Its path, if given, is removed when the
-    /// listener is dropped.
+    /// Creates a listener from a bound Unix socket, and registers it with the tokio runtime. If
+    /// `path` is given, dropping the listener removes the socket file there.
     ///
     /// # Errors
     ///
@@ -141,7 +144,7 @@ impl Listener {
         Ok(Listener { name, socket, has_header: false })
     }
 
-    /// Sets whether connections begin with a header of the PROXY protocol.
+    /// Sets whether connections begin with a PROXY protocol header.
     pub(super) fn with_header(mut self, has_header: bool) -> Listener {
         self.has_header = has_header;
         self
@@ -151,7 +154,7 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// When the process has no file descriptor left.
+    /// When the process has too many open file descriptors.
     pub fn descriptor(&self) -> io::Result<OwnedFd> {
         match &self.socket {
             Listening::Tcp(listener, _) => listener.as_fd().try_clone_to_owned(),
@@ -159,7 +162,7 @@ impl Listener {
         }
     }
 
-    /// Returns the port of a TCP listener.
+    /// Returns the port of a TCP listener; [`None`] for a Unix socket.
     pub fn port(&self) -> Option<u16> {
         match &self.socket {
             Listening::Tcp(listener, _) => listener.local_addr().ok().map(|address| address.port()),
@@ -167,7 +170,7 @@ impl Listener {
         }
     }
 
-    /// Returns whether TLS is spoken on the connections of the listener.
+    /// Returns whether the connections of the listener use TLS.
     pub fn is_tls(&self) -> bool {
         matches!(self.socket, Listening::Tcp(_, Speaks::Tls))
     }

@@ -1,5 +1,5 @@
-//! Reads the header of the PROXY protocol from a connection, and not one byte more: those behind it
-//! belong to TLS or HTTP.
+//! Reads the PROXY protocol header of a connection, and not one byte more, because the bytes behind
+//! the header belong to TLS or HTTP.
 
 use std::io::{self, ErrorKind};
 use std::os::fd::AsFd;
@@ -10,8 +10,8 @@ use tokio::io::Interest;
 
 use crate::net::listener::Connection;
 
-/// Reads the PROXY protocol header of a connection. Returns whose connection it is, or `None` if
-/// the peer has closed the connection before it sent a byte.
+/// Reads the PROXY protocol header of a connection. Returns the client that the header names, or
+/// [`None`] if the peer has closed the connection before it sent a byte.
 ///
 /// # Errors
 ///
@@ -42,9 +42,9 @@ pub async fn read(connection: &Connection) -> io::Result<Option<Origin>> {
     }
 }
 
-/// Waits for bytes, and returns how many of the next `most` bytes to read: those up to the first
-/// line feed, or all that have arrived if there is none. Returns 1 at the end of the connection,
-/// which the next read then detects.
+/// Waits for bytes, and returns how many to read, at most `most`. Looks at the bytes without
+/// reading them. Counts up to the first line feed; without one, all bytes that have arrived.
+/// Returns 1 at the end of the connection, which the next read then detects.
 async fn line(connection: &Connection, most: usize) -> io::Result<usize> {
     let mut ahead = [0; V1_MAX];
     let room = ahead.get_mut(..most).unwrap_or_default();
@@ -53,7 +53,8 @@ async fn line(connection: &Connection, most: usize) -> io::Result<usize> {
     Ok(end.map_or(received, |end| end + 1).max(1))
 }
 
-/// Waits for bytes or the end of the connection, and receives them.
+/// Waits for bytes, and receives them into `room`. Returns their number; 0 means the end of the
+/// connection.
 async fn receive(connection: &Connection, room: &mut [u8], flags: RecvFlags) -> io::Result<usize> {
     loop {
         let received = match connection {

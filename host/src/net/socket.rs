@@ -1,5 +1,5 @@
-//! Socket of one connection, TCP with or without TLS, or Unix, with several owners. `serve::stream` reads and
-//! writes. Meanwhile `serve::exchange` waits for a reset by the client.
+//! Socket of one connection: TCP with or without TLS, or Unix. The socket is shared, so that one
+//! task can wait for a reset by the client while another reads and writes.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
@@ -14,13 +14,13 @@ use tokio::net::{TcpStream, UnixStream};
 
 use crate::net::tls_stream::TlsStream;
 
-/// Maximum number of bytes per connection that the kernel queues and has not sent yet
-/// (TCP_NOTSENT_LOWAT). The kernel's own limit is megabytes, so a few hundred clients that do not
-/// read would use up its memory for TCP, and all connections of the machine would stall
-/// (`cargo bench -p host-benches --bench slow -- read`).
+/// Maximum number of unsent bytes that the kernel queues for one connection (TCP_NOTSENT_LOWAT).
+/// The default of the kernel is several megabytes. A few hundred clients that do not read would
+/// then use up the kernel's memory for TCP, and all connections of the machine would stall. This is
+/// measured by `cargo bench -p host-benches --bench slow -- read`.
 pub(crate) const UNSENT_MAX: u32 = 128 << 10;
 
-/// Socket of one connection. Clones share the connection.
+/// Socket of one connection. All clones use the same connection.
 #[derive(Clone)]
 pub struct Socket(Arc<Kind>);
 
@@ -30,7 +30,8 @@ enum Kind {
     Unix(UnixStream),
 }
 
-/// Evaluates an expression with the stream of the connection, of any kind.
+/// Evaluates an expression for the TCP or Unix stream of a [`Socket`], which `$stream` names in the
+/// expression.
 macro_rules! with {
     ($socket:expr, $stream:ident => $call:expr) => {
         match &*$socket.0 {
@@ -62,7 +63,7 @@ impl From<UnixStream> for Socket {
     }
 }
 
-/// Prepares a TCP connection that was accepted.
+/// Sets the TCP options of an accepted connection.
 pub(super) fn set_up(stream: &TcpStream) {
     // Turns off Nagle's algorithm: a response is written at once, so waiting for more
     // data would only delay it.
@@ -71,7 +72,7 @@ pub(super) fn set_up(stream: &TcpStream) {
 }
 
 impl Socket {
-    /// Returns the TLS of the connection, if it has any.
+    /// Returns the TLS stream of the connection, if the connection uses TLS.
     pub fn tls(&self) -> Option<&TlsStream> {
         match &*self.0 {
             Kind::Tls(tls) => Some(tls),
@@ -79,8 +80,8 @@ impl Socket {
         }
     }
 
-    /// Waits until the client resets the connection. A client that only closes its
-    /// sending side may still wait for the response.
+    /// Waits until the client resets the connection. Does not return if the client only closes its
+    /// sending side, because it may still wait for the response.
     pub async fn reset(&self) {
         if with!(self, stream => stream.ready(Interest::ERROR).await).is_err() {
             // Fails only while tokio shuts down, which also cancels the request.
@@ -88,7 +89,7 @@ impl Socket {
         }
     }
 
-    /// Waits until bytes or the end of input can be read.
+    /// Waits until there are bytes to read, or the client has closed its sending side.
     pub async fn readable(&self) {
         if self.tls().is_some_and(TlsStream::has_input) {
             return;
@@ -97,8 +98,8 @@ impl Socket {
         let _ = with!(self, stream => stream.readable().await);
     }
 
-    /// Returns whether bytes or the end of input can be read now. Asks the kernel rather
-    /// than tokio, which may not have noticed them yet.
+    /// Returns whether there are bytes to read, or the client has closed its sending side. Asks the
+    /// kernel, because tokio may not have noticed it yet.
     pub fn has_input(&self) -> bool {
         if self.tls().is_some_and(TlsStream::has_input) {
             return true;
@@ -108,7 +109,8 @@ impl Socket {
         !peeked.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Reads the available bytes into `buffer`; 0 means the end of input.
+    /// Waits for bytes, reads them into `buffer`, and returns their number. 0 means that the client
+    /// has closed its sending side.
     pub fn poll_read(&self, cx: &mut Context<'_>, buffer: &mut impl BufMut) -> Poll<io::Result<usize>> {
         if let Some(tls) = self.tls() {
             return tls.poll_read(cx, buffer);
@@ -132,8 +134,9 @@ impl Socket {
         }
     }
 
-    /// Writes as many bytes as the kernel accepts, and waits while it accepts none. After a pending
-    /// or partial write, the next call has to pass the bytes that were not written yet.
+    /// Writes as many bytes as the kernel accepts, and waits while it accepts none. Returns their
+    /// number. After a pending or partial write, the next call must begin with the first byte that
+    /// was not written.
     pub fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         if let Some(tls) = self.tls() {
             return tls.poll_write(cx, pieces);
@@ -154,8 +157,9 @@ impl Socket {
         }
     }
 
-    /// Writes as many bytes as the kernel accepts now, which may be 0. Does not wait until
-    /// the socket counts as writable, which needs much of the kernel's buffer to be free.
+    /// Writes as many bytes as the kernel accepts now, and returns their number, which may be 0.
+    /// Does not wait for the socket to become writable, because the kernel reports this only when
+    /// much of its buffer is free.
     ///
     /// # Errors
     ///

@@ -1,5 +1,4 @@
-//! TLS over one TCP connection. Reads and writes plaintext; rustls decrypts and encrypts the bytes
-//! of the connection.
+//! TLS over one TCP connection. Callers read and write plaintext; rustls decrypts and encrypts it.
 
 use std::future::poll_fn;
 use std::io::{self, BufRead, ErrorKind, IoSlice, Read, Write};
@@ -14,32 +13,31 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
-/// Maximum number of bytes that rustls holds for a client that does not read.
+/// Maximum number of bytes that rustls buffers while the client does not read.
 const UNSENT_MAX: usize = 32 << 10;
 
-/// Maximum memory of TLS for one connection, in bytes: unsent bytes, one received record and its
-/// plaintext, each of at most 16 KiB and the overhead of TLS, and the keys.
+/// Maximum memory of TLS for one connection, in bytes: the unsent bytes, one received record, its
+/// plaintext, and the keys. The record and the plaintext have at most 16 KiB each, plus the
+/// overhead of TLS.
 pub const MEMORY_MAX: u64 = (UNSENT_MAX + 2 * (18 << 10) + (8 << 10)) as u64;
 
 /// TLS over one TCP connection.
 pub struct TlsStream {
-    /// TCP connection.
     pub(super) tcp: TcpStream,
     session: Mutex<Session>,
 }
 
 struct Session {
     tls: ServerConnection,
-    /// Number of bytes that rustls has taken, and that [`TlsStream::poll_write`] has not reported
-    /// as written yet.
+    /// Number of plaintext bytes that rustls has accepted, but that [`TlsStream::poll_write`] has
+    /// not reported as written yet.
     taken: usize,
 }
 
-/// Reads and writes the encrypted bytes of the connection through tokio. Never waits.
+/// Reads and writes encrypted bytes through tokio, without waiting.
 struct Raw<'a>(&'a TcpStream);
 
-/// Writes the encrypted bytes of the connection, without asking tokio whether the socket is
-/// writable. Never waits.
+/// Writes encrypted bytes without waiting, and without asking tokio whether the socket is writable.
 struct Now<'a>(&'a TcpStream);
 
 impl Read for Raw<'_> {
@@ -90,12 +88,12 @@ impl Write for Now<'_> {
 }
 
 impl TlsStream {
-    /// Performs the TLS handshake with a client, with the configuration that `choose` returns for
-    /// the first message of the client.
+    /// Performs the TLS handshake with a client. `choose` selects the configuration from the
+    /// ClientHello.
     ///
     /// # Errors
     ///
-    /// When the connection is gone, or client and server do not agree on how to speak TLS.
+    /// When the connection is lost, or the handshake fails.
     pub async fn accept(
         tcp: TcpStream,
         choose: impl FnOnce(&ClientHello<'_>) -> Arc<ServerConfig>,
@@ -124,20 +122,22 @@ impl TlsStream {
         Ok(TlsStream { tcp, session: Mutex::new(Session { tls, taken: 0 }) })
     }
 
-    /// Calls `look` with the TLS session, and returns the result.
+    /// Calls `look` with the rustls connection, and returns the result.
     pub fn session<T>(&self, look: impl FnOnce(&ServerConnection) -> T) -> T {
         look(&self.lock().tls)
     }
 
-    /// Returns whether rustls has bytes for [`TlsStream::poll_read`], or the end of input. A client may
-    /// send its request with the end of its handshake.
+    /// Returns whether rustls has plaintext to read, or the client has ended its input. There may
+    /// be plaintext before the first read, if the client has sent a request with the end of the
+    /// handshake.
     pub(super) fn has_input(&self) -> bool {
         let mut session = self.lock();
         let mut reader = session.tls.reader();
         !reader.fill_buf().is_err_and(|error| error.kind() == ErrorKind::WouldBlock)
     }
 
-    /// Reads decrypted bytes into `buffer`; 0 means the end of input.
+    /// Waits for plaintext, reads it into `buffer`, and returns the number of bytes. 0 means that
+    /// the client has ended its input.
     pub(super) fn poll_read(
         &self,
         cx: &mut Context<'_>,
@@ -165,8 +165,9 @@ impl TlsStream {
         }
     }
 
-    /// Writes as many bytes as the kernel accepts, and waits while it accepts none. After a pending
-    /// or partial write, the next call has to pass the bytes that were not written yet.
+    /// Encrypts plaintext, writes as many encrypted bytes as the kernel accepts, and waits while it
+    /// accepts none. Returns how many plaintext bytes count as written. After a pending or partial
+    /// write, the next call must begin with the first byte that was not written.
     pub(super) fn poll_write(&self, cx: &mut Context<'_>, pieces: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let mut session = self.lock();
         loop {
@@ -177,16 +178,17 @@ impl TlsStream {
         }
     }
 
-    /// Writes as many bytes as the kernel accepts now.
+    /// Encrypts plaintext, and writes as many encrypted bytes as the kernel accepts now. Returns
+    /// how many plaintext bytes count as written.
     ///
     /// # Errors
     ///
-    /// When the connection is gone, or the kernel accepts none.
+    /// When the connection is lost, or the kernel accepts no byte (`WouldBlock`).
     pub(super) fn write_now(&self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         self.lock().write(&mut Now(&self.tcp), pieces)
     }
 
-    /// Sends the end of TLS (`close_notify`), and closes the sending side of the connection.
+    /// Sends the TLS alert `close_notify`, and closes the sending side of the connection.
     ///
     /// # Errors
     ///
@@ -207,8 +209,8 @@ impl TlsStream {
 }
 
 impl Session {
-    /// Gives rustls the pieces, unless it has taken them already, and writes the encrypted bytes to
-    /// `to`. Returns how many bytes of the pieces are written.
+    /// Passes the plaintext to rustls, unless an earlier call has done so, and writes the encrypted
+    /// bytes to `to`. Returns how many plaintext bytes now count as written.
     fn write(&mut self, to: &mut impl Write, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         if self.taken == 0 {
             self.taken = self.tls.writer().write_vectored(pieces)?;
@@ -232,7 +234,7 @@ impl Session {
     }
 }
 
-/// Waits until the first message of the client (ClientHello) has arrived.
+/// Waits for the first message of the client, the ClientHello.
 fn poll_first(tcp: &TcpStream, acceptor: &mut Acceptor, cx: &mut Context<'_>) -> Poll<io::Result<Accepted>> {
     loop {
         ready!(tcp.poll_read_ready(cx))?;
@@ -250,14 +252,14 @@ fn poll_first(tcp: &TcpStream, acceptor: &mut Acceptor, cx: &mut Context<'_>) ->
     }
 }
 
-/// Sends the client an alert that its first message is wrong, and returns the error.
+/// Sends the client the alert about its invalid ClientHello, and returns `error` as an I/O error.
 fn refused(tcp: &TcpStream, error: rustls::Error, mut alert: AcceptedAlert) -> io::Error {
     let _ = alert.write(&mut Now(tcp));
     io::Error::new(ErrorKind::InvalidData, error)
 }
 
-/// Waits for bytes of the connection, and gives them to rustls. Returns their number; 0 means the
-/// end of input.
+/// Waits for encrypted bytes, and passes them to rustls. Returns their number; 0 means that the
+/// client has closed its sending side.
 fn poll_receive(
     tcp: &TcpStream,
     tls: &mut ServerConnection,
@@ -272,8 +274,7 @@ fn poll_receive(
     }
 }
 
-/// Lets rustls process the bytes that it has received. If they are wrong, sends the client an
-/// alert.
+/// Lets rustls process the received bytes. If they are invalid, sends the client an alert.
 fn process(tcp: &TcpStream, tls: &mut ServerConnection) -> io::Result<()> {
     tls.process_new_packets().map(drop).map_err(|error| {
         let _ = tls.write_tls(&mut Now(tcp));

@@ -1,5 +1,6 @@
-//! Unix sockets: their addresses on the command line, and who may connect. The mode
-//! and the group are set before the socket listens, so nobody connects earlier.
+//! Parses addresses of Unix sockets, and binds the sockets. The mode and the group of the socket
+//! file say who may connect. They are set before the socket listens, so that nobody can connect
+//! before.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -13,41 +14,42 @@ use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::net::listener::PROXY;
 
-/// Listen backlog of every listener. The kernel caps it at net.core.somaxconn,
-/// usually 4096.
+/// Backlog of each listener: maximum number of connections that wait to be accepted. The kernel
+/// reduces it to net.core.somaxconn, which is usually 4096.
 pub(crate) const BACKLOG: i32 = 4096;
 
-/// Longest path of a Unix socket in bytes: unix(7) has 108 with the final zero.
+/// Maximum length of the path of a Unix socket, in bytes. The limit in unix(7) is 108 with the
+/// final NUL.
 pub(crate) const PATH_MAX: usize = 107;
 
-/// Largest mode: read, write and search for everybody.
+/// Largest mode of a socket file: all permissions for everybody.
 const MODE_MAX: u32 = 0o777;
 
-/// Group of a socket.
+/// Group of a socket file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Group {
     /// Id of the group.
     pub id: u32,
-    /// Name or number, as it was given.
+    /// Name or number of the group, as given on the command line.
     pub given: String,
 }
 
-/// Who may connect to a Unix socket.
+/// Mode and group of a socket file, which say who may connect.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Access {
-    /// Mode of the socket [default: what the umask leaves].
+    /// Mode of the socket file; by default, the umask decides.
     pub mode: Option<u32>,
-    /// Group of the socket [default: that of the process].
+    /// Group of the socket file; by default, the group of the process.
     pub group: Option<Group>,
 }
 
-/// Parses `PATH[,mode=MODE][,group=GROUP][,proxy]`. Only options at the end count, so the path may
-/// contain commas. Returns the path, the access, and whether connections begin with a header of the
-/// PROXY protocol.
+/// Parses `PATH[,mode=MODE][,group=GROUP][,proxy]`. The path may contain commas, because options
+/// are parsed from the end. Returns the path, the access, and whether connections begin with a
+/// PROXY protocol header.
 ///
 /// # Errors
 ///
-/// One line: which part is missing or wrong.
+/// One line that says which part is missing or wrong.
 pub fn parse(text: &str) -> anyhow::Result<(PathBuf, Access, bool)> {
     let (mut path, mut access, mut has_header) = (text, Access::default(), false);
     while let Some((rest, option)) = path.rsplit_once(',') {
@@ -75,11 +77,11 @@ fn parse_mode(text: &str) -> anyhow::Result<u32> {
     mode.with_context(|| format!("mode: found `{text}`; expected three octal digits, such as 0660"))
 }
 
-/// Returns a group that is given by name or number.
+/// Parses a group, which is given by name or number.
 ///
 /// # Errors
 ///
-/// When the system does not know the name.
+/// When the system has no group with this name.
 pub fn group(name: &str) -> Result<Group, String> {
     let group = |id| Group { id, given: name.into() };
     if let Ok(id) = name.parse() {
@@ -94,11 +96,12 @@ pub fn group(name: &str) -> Result<Group, String> {
     }
 }
 
-/// Checks that a socket can have this path.
+/// Checks that a socket can be created at a path: the length of the path, and that the folder
+/// exists.
 ///
 /// # Errors
 ///
-/// One line: what is wrong with the path.
+/// One line that says what is wrong with the path.
 pub fn check_path(path: &Path) -> anyhow::Result<()> {
     check_length(path)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
@@ -108,11 +111,11 @@ pub fn check_path(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Checks that a path fits the address of a socket.
+/// Checks that a path is not empty and is short enough for the address of a socket.
 ///
 /// # Errors
 ///
-/// One line: how long the path is, and how long it may be.
+/// One line that says how long the path is and how long it may be.
 pub fn check_length(path: &Path) -> anyhow::Result<()> {
     let length = path.as_os_str().as_bytes().len();
     if length == 0 {
@@ -126,11 +129,11 @@ pub fn check_length(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Binds a socket at a path that does not exist yet.
+/// Binds a socket to a path at which nothing exists, and listens on it.
 ///
 /// # Errors
 ///
-/// One line: why the path cannot be used.
+/// One line that says why the path cannot be used.
 pub fn bind(path: &Path, access: &Access) -> anyhow::Result<UnixListener> {
     check_path(path)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -150,11 +153,11 @@ fn prepare(socket: &Socket, path: &Path, access: &Access) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Sets who may connect to the socket at a path.
+/// Sets the mode and the group of the socket file at a path, as far as `access` has them.
 ///
 /// # Errors
 ///
-/// One line: why the system refuses.
+/// One line that says why the system does not allow it.
 pub fn give_access(path: &Path, access: &Access) -> anyhow::Result<()> {
     if let Some(Group { id, given }) = &access.group {
         chown(path, None, Some(*id)).with_context(|| {

@@ -18,18 +18,18 @@ use crate::telemetry::redact::SECRET_FIELDS;
 /// Suffix of the names of recorded requests.
 const SUFFIX: &str = ".fault.http";
 
-/// Number of digits of the time in milliseconds at the start of a name. The number is
+/// Number of digits of the time at the start of a file name, in milliseconds since 1970. It is
 /// fixed, so that names sort by time.
 const TIME_DIGITS: usize = 13;
 
-/// Latest time that fits `TIME_DIGITS`, in the year 2286. Later times are written as
-/// this one.
+/// Largest time with [`TIME_DIGITS`] digits, in the year 2286. It is also written for all later
+/// times.
 const TIME_MAX: u128 = 9_999_999_999_999;
 
 /// Maximum number of bytes of all comment lines of a file together.
 const HEAD_MAX: usize = 64 << 10;
 
-/// Recorded request and its fault.
+/// Recorded request with the fault that it ended in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recorded {
     /// Name of the fault.
@@ -42,13 +42,13 @@ pub struct Recorded {
     pub sha256: String,
     /// Names of the masked header fields.
     pub masked: Vec<String>,
-    /// Bytes that the handler received, except that secrets may be masked.
+    /// Bytes that the handler received. Secrets in them may be masked.
     pub message: Message,
     id: String,
     milliseconds: u128,
 }
 
-/// Returns whether a file name is that of a recorded request.
+/// Returns whether a file name is the name of a recorded request.
 pub fn is_recorded(name: &str) -> bool {
     let starts_with_time =
         name.get(..TIME_DIGITS).is_some_and(|time| time.bytes().all(|byte| byte.is_ascii_digit()));
@@ -76,13 +76,13 @@ impl Recorded {
         }
     }
 
-    /// Returns the name of the file of the recorded request.
+    /// Returns the file name of the recorded request.
     pub(super) fn name(&self) -> String {
         format!("{:0width$}-{}{SUFFIX}", self.milliseconds, self.id, width = TIME_DIGITS)
     }
 
-    /// Replaces the values of secret header fields by asterisks of equal length. The head must have
-    /// a space after each colon, as the host encodes it.
+    /// Replaces the values of header fields that contain secrets, such as `cookie`, by asterisks of
+    /// equal length. Expects `: ` after each field name, as the host writes it.
     pub(super) fn mask(&mut self) {
         let mut head = Vec::with_capacity(self.message.head.len());
         for line in self.message.head.split_inclusive(|&byte| byte == b'\n') {
@@ -153,7 +153,8 @@ impl Recorded {
         })
     }
 
-    /// Returns the method and the target of the request, the target escaped for output.
+    /// Returns the method and the target of the request. The target is escaped for output, and cut
+    /// after 200 bytes.
     pub fn request_line(&self) -> (Method, String) {
         let mut words = self.message.head.split(|byte| byte.is_ascii_whitespace());
         let method = words.next().and_then(|method| Method::from_bytes(method).ok()).unwrap_or_default();
@@ -167,7 +168,7 @@ fn milliseconds(time: SystemTime) -> u128 {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO).as_millis().min(TIME_MAX)
 }
 
-/// Escapes a text, so that it stands on one line.
+/// Escapes line breaks and other control characters, so that the text fits on one line.
 pub(super) fn one_line(text: &str) -> String {
     quoted(text, usize::MAX).to_string()
 }

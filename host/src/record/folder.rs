@@ -1,5 +1,5 @@
-//! Folder of recorded requests. When it is full, the oldest requests are removed, because
-//! the newest ones are about the current version.
+//! Folder of recorded requests. When the folder is full, the oldest requests are removed, because
+//! the newest ones are more likely about the current version.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -14,13 +14,13 @@ pub(super) struct Folder {
     folder: PrivateFolder,
     files_max: usize,
     bytes_max: usize,
-    /// Files with their sizes in bytes, oldest first.
+    /// File names and sizes in bytes, oldest file first.
     files: VecDeque<(String, usize)>,
 }
 
 impl Folder {
-    /// Opens or creates the folder, and lists the recorded requests in it. Files that
-    /// others own or can change are neither counted nor removed.
+    /// Opens or creates the folder, and lists the recorded requests in it. Files that other users
+    /// own or can change are neither counted nor removed.
     pub(super) fn open(path: &Path, files_max: usize, bytes_max: usize) -> anyhow::Result<Folder> {
         let folder = PrivateFolder::open(path)?;
         folder.remove_litter(is_recorded)?;
@@ -40,7 +40,7 @@ impl Folder {
         Ok(Folder { folder, files_max, bytes_max, files: files.into() })
     }
 
-    /// Writes a file atomically, after removing the oldest files until the new file fits the
+    /// Writes a file atomically. Removes the oldest files before, until the new file is within the
     /// limits.
     pub(super) fn write(&mut self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
         if bytes.len() > self.bytes_max {

@@ -1,8 +1,8 @@
 //! Records requests that ended in a fault of the handler (`--record DIR`), so that
 //! `host replay` can repeat them.
 //!
-//! A separate thread writes the files. When it cannot keep up, requests are not recorded,
-//! and serving goes on.
+//! A separate thread writes the files. When this thread cannot keep up, requests are not recorded,
+//! so that responses are not delayed.
 
 pub mod file;
 mod folder;
@@ -26,10 +26,10 @@ use host_http::message::Message;
 use host_http::request_id::RequestId;
 use host_wasm::health;
 
-/// Maximum number of requests that wait to be written, each with its body in memory.
+/// Maximum number of requests that wait to be written. The body of each is in memory.
 pub(crate) const QUEUE: usize = 16;
 
-/// Maximum wait for queued requests to be written on exit.
+/// Maximum time to wait on exit until the queued requests are written.
 pub(crate) const FLUSH: Duration = Duration::from_secs(1);
 
 /// Flags about recording failed requests.
@@ -41,11 +41,11 @@ pub struct Recording {
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub record: Option<PathBuf>,
 
-    /// Most recorded requests; past it the oldest are removed
+    /// Maximum number of recorded requests; past it the oldest are removed
     #[arg(long, value_name = "N", default_value = "100", value_parser = count::<COUNT_MAX>)]
     pub record_max: usize,
 
-    /// Most bytes of all recorded requests; past it the oldest are removed
+    /// Maximum size of all recorded requests together; past it the oldest are removed
     #[arg(long, value_name = "SIZE", default_value = "64MiB", value_parser = size::<ADDRESSES>)]
     pub record_bytes: usize,
 
@@ -55,22 +55,23 @@ pub struct Recording {
     pub record_secrets: bool,
 }
 
-/// Queue of requests to record.
+/// Queue of requests for the thread that records them.
 pub struct Recorder {
     queue: SyncSender<Job>,
-    /// Whether the log already says that requests are not recorded.
+    /// Whether the log already has a warning that the queue is full. The next request that fits
+    /// resets the flag.
     warned: AtomicBool,
 }
 
 enum Job {
     Write(Box<Recorded>),
-    /// Reports when all requests that were queued before this job are written.
+    /// Request to send on the channel when all jobs before this one are done.
     Flush(SyncSender<()>),
 }
 
 impl Recorder {
-    /// Opens the folder of `--record`, and starts the thread that writes to it. Returns `None`
-    /// without `--record`.
+    /// Opens the folder of `--record`, and starts the thread that writes to it. Returns [`None`] if
+    /// `--record` is not set.
     ///
     /// # Errors
     ///
@@ -89,8 +90,8 @@ impl Recorder {
         Ok(Some(Recorder { queue, warned: AtomicBool::new(false) }))
     }
 
-    /// Queues a request that ended in a fault of the handler, with the secrets of its site masked.
-    /// Drops the request if the queue is full.
+    /// Queues a request that ended in a fault of the handler. Masks the secret values of the site
+    /// in it. Drops the request if the queue is full.
     pub fn record(
         &self,
         mut message: Message,
@@ -116,7 +117,8 @@ impl Recorder {
         }
     }
 
-    /// Waits, at most `FLUSH`, until queued requests are written.
+    /// Waits at most `FLUSH` until the queued requests are written. Does not wait if the queue is
+    /// full.
     pub fn flush(&self) {
         let (done, written) = sync_channel(1);
         if self.queue.try_send(Job::Flush(done)).is_ok() {

@@ -1,6 +1,7 @@
-//! Values that are the same text in flags, JSON and TOML.
+//! Macro for types that have the same text form in flags, JSON and TOML.
 
-/// Implements the conversions by which JSON and TOML have a value as the same text as flags.
+/// Implements `TryFrom<String>` and `From<T> for String` with `FromStr` and `Display`, so that JSON
+/// and TOML use the same text as flags.
 macro_rules! as_text {
     ($($name:ident)*) => {$(
         impl TryFrom<String> for $name {

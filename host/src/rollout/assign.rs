@@ -1,9 +1,9 @@
 //! Assigns clients to the candidate of a rollout.
 //!
-//! Each client has a point in [0, 1), and gets the candidate if the point is below the share
-//! of the candidate. Shares only rise, so a client that has the candidate keeps it. The point
-//! is SipHash-1-3 of the client's key with a salt of the rollout. Other rollouts have other
-//! salts, so the first clients are not always the same ones.
+//! Each client has a point in [0, 1), and gets the candidate if the point is below the share of the
+//! candidate. Shares only rise, so a client that has the candidate keeps it. The point is the
+//! SipHash-1-3 of the client's key. Each rollout hashes with a different salt, so the clients that
+//! get a candidate first are not always the same ones.
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,48 +16,49 @@ use siphasher::sip::SipHasher13;
 use crate::rollout::as_text::as_text;
 use crate::rollout::share::Share;
 
-/// Maximum number of bytes of a wrong value that an error quotes.
+/// Maximum number of bytes of an invalid value that an error message quotes.
 const QUOTED_MAX: usize = 100;
 
-/// Assignment of clients in one rollout.
+/// Function of one rollout that assigns a [`Point`] to each client.
 ///
-/// The hash comes from the crate `siphasher`, because the hash of the standard library may change
-/// with each release: a restart with a newer host would move clients.
+/// The hash is that of the crate `siphasher`. The hash of the standard library may change with each
+/// release, so that after a restart with a newer host, other clients would get the candidate.
 #[derive(Clone, Copy, Debug)]
 pub struct Assignment(SipHasher13);
 
 impl Assignment {
-    /// Creates the assignment of a rollout. The salt must be random, and the same after a
-    /// restart in the middle of the rollout.
+    /// Creates the assignment of a rollout. The salt must be random. When the rollout continues
+    /// after a restart, the salt must be the same as before.
     pub fn new(salt: [u8; 16]) -> Assignment {
         Assignment(SipHasher13::new_with_key(&salt))
     }
 
-    /// Returns the point of the client with this key. The limit of a request's head bounds the
-    /// length of the key.
+    /// Returns the point of the client with the key that [`Key::of`] has returned. The limit on
+    /// request heads also limits the length of the key.
     pub fn point(&self, key: &[u8]) -> Point {
         Point(self.0.hash(key))
     }
 }
 
-/// Point in [0, 1), in units of 2^-64.
+/// Number in [0, 1) that decides whether a client gets the candidate. The field is the number in
+/// units of 2^-64.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Point(u64);
 
 impl Point {
-    /// Returns the point of a hash, of which all bits are random.
+    /// Creates a point from a hash. All bits of the hash must look random.
     pub fn of_hash(hash: u64) -> Point {
         Point(hash)
     }
 
-    /// Returns whether the point is within a share. For the point of a client: whether the client
-    /// gets a candidate with this share.
+    /// Returns whether the point is below `share`. If so, the client with this point gets a
+    /// candidate that has this share.
     pub fn is_within(self, share: Share) -> bool {
         share.includes(self.0)
     }
 }
 
-/// What tells clients apart.
+/// What tells clients apart in a rollout: `client` (the address), `cookie:NAME` or `header:NAME`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
@@ -65,17 +66,19 @@ pub enum Key {
     /// Address of the client.
     #[default]
     Client,
-    /// Value of a cookie; the address of the client without one.
+    /// Value of the cookie with this name; the address of the client if a request has no such
+    /// cookie.
     Cookie(Box<str>),
-    /// Value of a header, whose name is in small letters; the address of the client without one.
+    /// Value of the header with this name, in small letters; the address of the client if a request
+    /// has no such header.
     Header(Box<str>),
 }
 
 impl Key {
-    /// Returns the key of a client: the first value of the cookie or header in the fields of
-    /// the request, or else the client's address. An empty value counts as none.
+    /// Returns the key of the client that has sent a request with these header fields: the first
+    /// value of the cookie or header, or the client's address if there is no value or an empty one.
     ///
-    /// The address is without its port, which differs between connections.
+    /// `address` must not have a port, because each connection has another one.
     pub fn of<'a>(
         &self,
         fields: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
@@ -95,8 +98,8 @@ impl Key {
     }
 }
 
-/// Returns the first value of a cookie in a `cookie` header, without quotation marks around the
-/// value, because some clients add and drop them (RFC 6265, section 4.1.1).
+/// Returns the first value of the cookie `wanted` in a `cookie` header. Removes quotation marks
+/// around the value, because not all clients preserve them (RFC 6265, section 4.1.1).
 fn cookie<'a>(field: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
     field.split(|byte| *byte == b';').find_map(|pair| {
         let mut parts = pair.splitn(2, |byte| *byte == b'=').map(<[u8]>::trim_ascii);
@@ -106,8 +109,7 @@ fn cookie<'a>(field: &'a [u8], wanted: &[u8]) -> Option<&'a [u8]> {
     })
 }
 
-/// Returns whether a text is a token, as names of headers and cookies are (RFC 9110, section
-/// 5.6.2).
+/// Returns whether a text is a valid name of a header or cookie: a token (RFC 9110, section 5.6.2).
 fn is_token(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     !text.is_empty() && text.bytes().all(is_plain)
@@ -155,7 +157,7 @@ mod tests {
         text.parse().unwrap()
     }
 
-    /// Addresses of clients in a few networks, as an access log has them.
+    /// Returns the addresses of [`CLIENTS`] clients in a few networks.
     fn clients() -> impl Iterator<Item = [u8; 4]> {
         (0..CLIENTS).map(|number| (0x0a00_0000 + number * 3).to_be_bytes())
     }
@@ -182,7 +184,9 @@ mod tests {
         }
     }
 
-    /// Pearson's statistic of two salts, by tenths of the points: 81 degrees of freedom.
+    /// Returns Pearson's chi-squared statistic for the independence of two assignments. Counts the
+    /// clients by the tenth of [0, 1) in which their two points are: 10 by 10 cells, 81 degrees of
+    /// freedom.
     fn chi_square(one: Assignment, other: Assignment) -> f64 {
         let tenth = |point: Point| ((u128::from(point.0) * 10) >> 64) as usize;
         let mut counts = [[0.0; 10]; 10];

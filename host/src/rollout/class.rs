@@ -1,9 +1,9 @@
 //! Classes of requests: method, status and shape of the target. The traffic journal keeps
 //! a fair share of each class.
 //!
-//! The shape of a target drops what differs between requests of one kind. Path segments
-//! that are plain words stay, others become `*`; of the query, the names of the parameters
-//! stay: `/items/42?page=3` has the shape `/items/*?page=`.
+//! The shape of a target omits what differs between requests of one kind: `/items/42?page=3` has
+//! the shape `/items/*?page=`. Path segments that are plain words stay, and other segments become
+//! `*`. The names of query parameters stay, and their values are omitted.
 
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -11,39 +11,39 @@ use std::sync::LazyLock;
 
 use memchr::memchr;
 
-/// Maximum number of bytes of a method in a class.
+/// Maximum number of bytes of a method in a class. A longer method is cut.
 pub const METHOD_MAX: usize = 16;
 
-/// Largest number of segments of a path in a shape; `/...` stands for the others.
+/// Maximum number of path segments in a shape. `/...` stands for all further segments.
 const SEGMENTS_MAX: usize = 8;
 
-/// Largest number of parameters of a query in a shape; one `*` stands for the others.
+/// Maximum number of query parameters in a shape. One `*` stands for all further parameters.
 const PARAMETERS_MAX: usize = 8;
 
-/// Maximum length of a word in bytes. Longer words are seldom names of routes.
+/// Maximum number of bytes of a word that stays in a shape. Longer words are seldom part of a
+/// route.
 const WORD_MAX: usize = 32;
 
-/// Largest number of digits of an API version such as `v2`.
+/// Maximum number of digits of an API version such as `v2`.
 const VERSION_DIGITS_MAX: usize = 3;
 
-/// Key of the fingerprints. It is random, so that a client cannot choose targets whose
-/// fingerprints collide, which would keep the requests of another class out of the journal.
+/// Random key of the hash in [`fingerprint`]. Without it, a client could choose targets whose
+/// fingerprint is that of another class, and so keep the requests of that class out of the journal.
 static KEY: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// Class of requests.
+/// Class of requests, such as `GET /items/*?page= 200`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Class {
-    /// Method, cut at [`METHOD_MAX`] bytes; `*` for an unusual method that was answered by an
-    /// error.
+    /// Method, cut to [`METHOD_MAX`] bytes; `*` for a nonstandard method if the status is an error.
     pub method: Box<str>,
     /// Status of the response.
     pub status: u16,
-    /// Shape of the target.
+    /// Shape of the target, such as `/items/*?page=`.
     pub shape: Box<str>,
 }
 
 impl Class {
-    /// Determines the class of a request with a canonical target.
+    /// Returns the class of a request that has a canonical target and was answered with `status`.
     pub fn new(method: &str, target: &str, status: u16) -> Class {
         let mut shape = String::new();
         write_shape(target, status, |text| shape.push_str(text));
@@ -57,8 +57,9 @@ impl fmt::Display for Class {
     }
 }
 
-/// Returns a number that is equal for requests of one class, and differs between classes
-/// but for accidents. It is valid within one process.
+/// Returns a hash of the class of a request, without building the [`Class`]. Hashes are equal for
+/// requests of one class, and almost always differ between classes. They also differ between
+/// processes.
 pub fn fingerprint(method: &str, target: &str, status: u16) -> u64 {
     let method = class_method(method, status);
     // SipHash takes about a quarter of the time here, so a weaker hash would gain little.
@@ -70,8 +71,8 @@ pub fn fingerprint(method: &str, target: &str, status: u16) -> u64 {
     hasher.finish()
 }
 
-/// Returns the part of a method that tells classes apart. After an error, all methods that are not
-/// in RFC 9110 or RFC 5789 count as `*`, because scanners invent methods.
+/// Returns the method of a class. If the status is an error, returns `*` for all methods that are
+/// not in RFC 9110 or RFC 5789, because scanners invent methods.
 fn class_method(method: &str, status: u16) -> &str {
     if status >= 400 && !is_usual_method(method) {
         return "*";
@@ -83,14 +84,14 @@ fn is_usual_method(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" | "TRACE" | "CONNECT")
 }
 
-/// Returns whether a status says that the handler knows no resource at the target. Scanners
-/// ask for ever-new paths of this kind. The resource is known with 405, and its methods
-/// are few, so 405 is not among them.
+/// Returns whether a status says that the handler has no resource at the target. Scanners request
+/// an unlimited number of such paths, so no segment of them stays in a shape. Returns false for
+/// 405, because that resource exists.
 fn is_unknown_target(status: u16) -> bool {
     matches!(status, 404 | 501)
 }
 
-/// Writes the shape of a target in pieces.
+/// Passes the shape of a target to `write` in pieces.
 fn write_shape<'a>(target: &'a str, status: u16, mut write: impl FnMut(&'a str)) {
     let (mut path, query) = split_before(target, b'?');
     if !path.starts_with('/') {
@@ -116,8 +117,8 @@ fn write_shape<'a>(target: &'a str, status: u16, mut write: impl FnMut(&'a str))
     }
 }
 
-/// Writes the names of the parameters in a query, sorted and each once. Clients often build
-/// a query from a hash map, so the order and the repetition of names say little.
+/// Passes the names of the parameters of a query to `write`, sorted and without duplicates. Clients
+/// often build a query from a hash map, so the order of names does not matter.
 fn write_names<'a>(mut query: &'a str, mut write: impl FnMut(&'a str)) {
     let mut names = ["*"; PARAMETERS_MAX + 1];
     let mut count = 0_usize;
@@ -155,19 +156,20 @@ fn write_names<'a>(mut query: &'a str, mut write: impl FnMut(&'a str)) {
     }
 }
 
-/// Splits a text before the first `end`, or at the end of the text if there is no `end`.
+/// Splits a text before the first byte `end`. Without such a byte, the second part is empty.
 fn split_before(text: &str, end: u8) -> (&str, &str) {
     let place = memchr(end, text.as_bytes()).unwrap_or(text.len());
     text.split_at_checked(place).unwrap_or((text, ""))
 }
 
-/// Returns whether a segment or a name stays in a shape: a plain word, an API version, or nothing.
+/// Returns whether a path segment or a parameter name stays in a shape: it is a plain word, an API
+/// version, or empty.
 fn is_word(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphabetic() || matches!(byte, b'-' | b'_' | b'.' | b'~');
     text.len() <= WORD_MAX && text.bytes().all(is_plain) || is_version(text)
 }
 
-/// Returns whether a segment is the version of an API, such as `v2`.
+/// Returns whether a text is an API version, such as `v2`.
 fn is_version(text: &str) -> bool {
     text.strip_prefix('v').is_some_and(|digits| {
         (1..=VERSION_DIGITS_MAX).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit())

@@ -1,4 +1,5 @@
-//! What a judge has found: the reason why a version is worse, and the evidence so far.
+//! Results of a judge: the reason why a new version is worse than the one before it, and the
+//! evidence so far.
 
 use std::fmt;
 
@@ -9,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Reason {
-    /// It fails requests that the old version answers.
+    /// The new version fails requests that the old version answers.
     Failures {
         /// Number of requests that only the new version fails.
         worse: u64,
@@ -17,41 +18,41 @@ pub enum Reason {
         better: u64,
         /// Evidence that the new version fails more often.
         evidence: f64,
-        /// Evidence that decides.
+        /// Evidence from which on the new version counts as worse.
         limit: f64,
     },
-    /// It fails a large share of the requests.
+    /// The new version fails a large share of the requests.
     Share {
-        /// Number of requests that it served.
+        /// Number of requests that the new version served to clients.
         served: u64,
-        /// Number of those that failed.
+        /// Number of served requests that failed.
         failed: u64,
         /// Number of failed requests that were run again.
         tried: u64,
-        /// Number of those that only the new version failed again.
+        /// Number of failed requests that, when run again, failed only with the new version.
         worse: u64,
     },
-    /// It is slower in a class of requests.
+    /// The new version is slower in a class of requests.
     Times {
-        /// Class of the requests; `other classes` stands for those after the first 255.
+        /// Class of the requests; `other classes` stands for all classes after the first 255.
         class: String,
-        /// Ratio of two times above which a call is too slow.
+        /// Ratio of the times of a call with the two versions above which the call is too slow.
         ratio: f64,
         /// Number of requests whose times were compared.
         pairs: u64,
-        /// Number of those that are too slow with the new version.
+        /// Number of requests that are too slow with the new version, compared with the old one.
         slower: u64,
-        /// Number of those that are too slow with the old version.
+        /// Number of requests that are too slow with the old version, compared with the new one.
         faster: u64,
         /// Evidence that the new version is slower.
         evidence: f64,
-        /// Evidence that decides.
+        /// Evidence from which on the new version counts as worse.
         limit: f64,
     },
 }
 
 impl Reason {
-    /// Returns the reason in words, with the numbers of both versions.
+    /// Returns the reason in words. `old` and `new` are the numbers of the two versions.
     pub fn text(&self, old: u64, new: u64) -> String {
         self.tell(&format!("version {old}"), &format!("version {new}"))
     }
@@ -87,28 +88,30 @@ pub struct Evidence {
     pub worse: u64,
     /// Number of requests that only the old version fails.
     pub better: u64,
-    /// Evidence that the new version fails more often; without failures it is 1.
+    /// Evidence that the new version fails more often; 1 without failures.
     pub evidence: f64,
-    /// Evidence that decides.
+    /// Evidence from which on the new version counts as worse.
     pub limit: f64,
-    /// Classes with a difference of times, at most 10, those with the most evidence first.
+    /// Evidence for the classes of requests in which times differ: at most 10 classes, those with
+    /// the most evidence first.
     pub times: Vec<ClassEvidence>,
 }
 
 /// Evidence so far that a version is slower in a class of requests.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ClassEvidence {
-    /// Class of the requests; `other classes` stands for those after the first 255.
+    /// Class of the requests; `other classes` stands for all classes after the first 255.
     pub class: String,
     /// Number of requests whose times were compared.
     pub pairs: u64,
-    /// Number of those that are too slow with the new version.
+    /// Number of requests that are too slow with the new version, compared with the old one.
     pub slower: u64,
-    /// Number of those that are too slow with the old version.
+    /// Number of requests that are too slow with the old version, compared with the new one.
     pub faster: u64,
     /// Evidence that the new version is slower.
     pub evidence: f64,
-    /// Evidence that decides, if in addition the slower requests are more than the faster ones by
-    /// more than 1 % of all.
+    /// Evidence from which on the new version counts as worse, if it is also clearly slower: at
+    /// least two slower requests for each faster one, and more slower than faster ones by over 1 %
+    /// of all.
     pub limit: f64,
 }

@@ -1,4 +1,4 @@
-//! Request that the journal keeps, with what a version answered.
+//! Request in the journal, and how the version that served it has answered.
 
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -10,10 +10,10 @@ use host_http::request_id::RequestId;
 use crate::rollout::class::Class;
 use crate::seed;
 
-/// Memory of the allocator for each allocation, in bytes: its header and what it rounds up.
+/// Estimated overhead of the allocator for each allocation, in bytes: header and rounding.
 const ALLOCATION: usize = 16;
 
-/// Memory of an exchange besides its texts and its message, in bytes.
+/// Memory of an [`Exchange`] without its texts and its message, in bytes.
 const OVERHEAD: usize = size_of::<Exchange>()
     // The counts of an `Arc`, the piece of the body, and two places of a queue that is half
     // full.
@@ -23,14 +23,14 @@ const OVERHEAD: usize = size_of::<Exchange>()
     // The exchange, the method, the target, the head, the list of pieces and the piece.
     + 6 * ALLOCATION;
 
-/// Request as it was received, borrowed from the code that served it.
+/// Request that was served, before the journal copies it.
 #[derive(Clone, Copy, Debug)]
 pub struct Received<'a> {
-    /// Method.
+    /// Method of the request.
     pub method: &'a str,
-    /// Canonical target.
+    /// Canonical target of the request.
     pub target: &'a str,
-    /// Bytes that the handler got.
+    /// Bytes that the handler has received.
     pub message: &'a Message,
     /// Time at which the request arrived.
     pub time: SystemTime,
@@ -38,7 +38,7 @@ pub struct Received<'a> {
     pub id: &'a RequestId,
 }
 
-/// Answer of a version to a request, in short.
+/// Summary of the response of a version to a request.
 #[derive(Clone, Copy, Debug)]
 pub struct Answered {
     /// Number of the version.
@@ -49,28 +49,28 @@ pub struct Answered {
     pub fault: Option<&'static str>,
 }
 
-/// Kept request, and what the version that served it answered.
+/// Request in the journal, and how the version that served it has answered.
 #[derive(Debug)]
 pub struct Exchange {
     /// Class of the request.
     pub class: Class,
-    /// Method of the request, of which the class may have a part only.
+    /// Full method of the request; the class may have it cut or replaced by `*`.
     pub method: Box<str>,
     /// Canonical target of the request.
     pub target: Box<str>,
     /// Id of the request, as in the log.
     pub id: RequestId,
-    /// Bytes that the handler got, in memory of their own.
+    /// Copy of the bytes that the handler has received.
     pub message: Message,
     /// Time at which the request arrived.
     pub time: SystemTime,
-    /// Answer of the version that served the request.
+    /// Response of the version that served the request.
     pub answered: Answered,
     pub(crate) bytes: usize,
 }
 
 impl Exchange {
-    /// Copies a request, with what a version answered.
+    /// Copies a request, and adds how it was answered.
     pub fn new(received: Received<'_>, answered: Answered) -> Exchange {
         let class = Class::new(received.method, received.target, answered.status);
         let bytes = memory(&class, &received);
@@ -79,14 +79,14 @@ impl Exchange {
         Exchange { class, method, target, id: *id, message, time, answered, bytes }
     }
 
-    /// Returns the memory of the exchange in bytes.
+    /// Returns the memory that the exchange uses, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.bytes
     }
 }
 
 impl Class {
-    /// Returns the memory of the texts of the class, in bytes.
+    /// Returns the memory that the texts of the class use, in bytes.
     pub(crate) fn bytes(&self) -> usize {
         self.method.len().saturating_add(self.shape.len()).saturating_add(2 * ALLOCATION)
     }
@@ -99,9 +99,9 @@ fn memory(class: &Class, received: &Received<'_>) -> usize {
         .fold(OVERHEAD, usize::saturating_add)
 }
 
-/// Copies a message into memory of exactly its size. A piece of a body may be a slice of
-/// a large buffer, which would stay in memory with it. A message to a module that draws no
-/// random bits has no seed, but a candidate may draw some, so the copy gets one.
+/// Copies a message into memory of exactly its size. A piece of a body may be a slice of a large
+/// buffer, which would stay in memory as long as the slice. Adds a seed if the message has none:
+/// the module that served the request drew no random bits, but a candidate may draw some.
 fn copied(message: &Message) -> Message {
     let body = message.body.concat();
     let body = if body.is_empty() { Vec::new() } else { vec![body.into()] };

@@ -1,5 +1,5 @@
-//! Writes the requests of the journal as a request file, which `host test` and `--probe-file`
-//! read. Secrets are masked.
+//! Exports the requests of the journal as a request file for `host test` and `--probe-file`. Masks
+//! secrets.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -10,16 +10,16 @@ use crate::rollout::exchange::Exchange;
 use crate::telemetry::redact::SECRET_FIELDS;
 use crate::trial::request_file::expectation_in_comment;
 
-/// Prefixes of the names of headers that the host adds to each request; the file leaves these
-/// headers out.
+/// Prefixes of the names of headers that the host adds to each request. The request file omits
+/// these headers.
 const OWN: [&str; 2] = ["x-request-", "x-forwarded-"];
 
-/// Maximum number of bytes of a target in a comment.
+/// Maximum number of bytes of a target in a comment of the request file.
 const SHOWN_MAX: usize = 200;
 
-/// Returns the text of a request file, with the newest request of each class first. A comment names
-/// each request that is not plain text, or that ended in a fault, which a request file cannot
-/// expect. `mask` hides secrets.
+/// Returns the text of a request file with the requests in `journal`, in the same order. Omits
+/// requests that are not plain text or that ended in a fault, because a request file cannot express
+/// them; a comment names each of them. `mask` hides secrets.
 pub fn export(journal: &[Arc<Exchange>], mask: impl Fn(&str) -> String) -> String {
     let mut text = String::from("# Recent requests, each with the status that was answered.\n");
     for exchange in journal {
@@ -39,8 +39,8 @@ pub fn export(journal: &[Arc<Exchange>], mask: impl Fn(&str) -> String) -> Strin
     text
 }
 
-/// Returns the text of a request in a request file; [`None`] if a reader of the file would not find
-/// the same request.
+/// Returns a request as text for a request file; [`None`] if the text would be parsed as a
+/// different request.
 fn request(exchange: &Exchange, mask: impl Fn(&str) -> String) -> Option<String> {
     let head = str::from_utf8(&exchange.message.head).ok()?;
     let (line, fields) = head.split_once("\r\n")?;

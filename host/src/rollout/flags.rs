@@ -1,4 +1,4 @@
-//! Flags about the proof of a candidate on recent requests.
+//! Flags for the journal, the gate and the watch, which test a candidate on recent requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,19 +11,20 @@ use crate::config::value::{BUDGET_MAX, COUNT_MAX, duration, duration_or_none, si
 use crate::rollout::compare::verdict::Rules;
 use crate::rollout::report::accept::Pattern;
 
-/// Maximum number of bytes of a wrong value in a message.
+/// Maximum number of bytes of an invalid value that an error message quotes.
 const SHOWN_MAX: usize = 200;
 
 /// Flags about the journal and the gate.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Proof")]
 pub struct ProofFlags {
-    /// Most recent requests that the journal of a site keeps in memory (0 turns it off); past it the
-    /// oldest request of the largest class is dropped
+    /// Maximum number of recent requests that the journal of a site keeps in memory (0 turns the
+    /// journal off); past it the oldest request of the largest class is dropped
     #[arg(long, value_name = "N", default_value = "1000", value_parser = number, help_heading = "Limits")]
     pub journal: usize,
 
-    /// Most memory of the journal of a site; past it the oldest requests of the largest class are dropped
+    /// Maximum memory of the journal of a site; past it the oldest requests of the largest class
+    /// are dropped
     #[arg(long, value_name = "SIZE", default_value = "16MiB", value_parser = size::<BUDGET_MAX>)]
     #[arg(help_heading = "Limits")]
     pub journal_bytes: usize,
@@ -37,14 +38,14 @@ pub struct ProofFlags {
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = Gate::Faults)]
     pub gate: Gate,
 
-    /// Longest time that a candidate is tried on the journal; past it the requests that are left are
-    /// not tried
+    /// Longest time that a candidate is tried on the requests of the journal; past it the requests
+    /// that have not run are not tried
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = duration)]
     #[arg(help_heading = "Limits")]
     pub gate_time: Duration,
 
-    /// Time for which a version is watched after it was published. If it fails requests that the one
-    /// before it answers, it is rolled back. 0s turns the watch off
+    /// Time for which a version is watched after it was published. If the version fails requests
+    /// that the version before it answers, it is rolled back. 0s turns the watch off
     #[arg(long, value_name = "TIME", default_value = "1min", value_parser = duration_or_none)]
     pub watch_after: Duration,
 
@@ -53,38 +54,38 @@ pub struct ProofFlags {
     pub ignore_field: Vec<HeaderName>,
 }
 
-/// What a candidate must answer to the requests of the journal.
+/// What a candidate must answer to the requests of the journal (`--gate`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Gate {
     /// No fault and no status of 500 or more where the current version answers well
     Faults,
     /// The answer of the current version, unless the difference was accepted
     Same,
-    /// Anything
+    /// Anything: the candidate is not tried on the requests of the journal
     Off,
 }
 
-/// Settings by which the candidates of a site are proved: journal, gate and watch.
+/// Settings of the tests that the candidates of a site must pass: journal, gate and watch.
 #[derive(Clone, Debug)]
 pub struct Proof {
-    /// Maximum number of requests in the journal; 0 turns it off.
+    /// Maximum number of requests in the journal; 0 turns the journal off.
     pub journal: usize,
     /// Maximum memory of the journal in bytes.
     pub journal_bytes: usize,
-    /// Patterns of the requests that the journal leaves out.
+    /// Patterns of the requests that the journal does not keep.
     pub skip: Arc<[Pattern]>,
-    /// Answers that the gate demands of a candidate.
+    /// Responses that the gate requires from a candidate.
     pub gate: Gate,
-    /// Maximum time for which the gate tries a candidate on requests.
+    /// Maximum time for which the gate runs requests with a candidate.
     pub time: Duration,
-    /// Time for which a version is watched after it was published; 0 for none.
+    /// Time for which a version is watched after it was published; 0 turns the watch off.
     pub watch_after: Duration,
-    /// Rules of the comparison.
+    /// Rules for the comparison of two responses.
     pub rules: Arc<Rules>,
 }
 
 impl ProofFlags {
-    /// Returns the settings by which candidates are proved.
+    /// Returns the settings that the flags contain.
     pub fn proof(&self) -> Proof {
         Proof {
             journal: self.journal,

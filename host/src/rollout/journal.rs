@@ -1,8 +1,9 @@
-//! The traffic journal: a bounded sample of recent requests, each with what the serving
-//! version answered. A candidate for the next version is proved with these requests.
+//! The traffic journal: a bounded sample of recent requests, and how the version that served each
+//! of them has answered. The gate runs these requests with a candidate before the candidate serves.
 //!
-//! The journal keeps requests of every class, rather than the latest thousand requests for `/`.
-//! `rates` limits how often a class is kept, and `kept` decides which requests are evicted.
+//! The journal keeps requests of every class, so that a busy class, such as requests for `/`, does
+//! not fill it. `rates` limits how often requests of a class are added, and `kept` decides which
+//! requests are evicted.
 
 use std::cmp::Reverse;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
@@ -21,65 +22,64 @@ use crate::rollout::kept::{Bounds, Kept};
 use crate::rollout::rates::Rates;
 use crate::rollout::report::accept::Pattern;
 
-/// Largest part of the journal's memory that one exchange may take: one in this many. A few large
-/// requests must not evict all others.
+/// Divisor of the journal's memory that gives the maximum memory of one exchange, so that a few
+/// large requests do not evict all others.
 const LARGEST: usize = 16;
 
-/// Bounded sample of recent requests.
+/// Bounded sample of the recent requests of one site.
 pub struct Journal {
     rates: Rates,
-    /// Largest exchange in bytes; 0 while the journal is off.
+    /// Maximum memory of one exchange in bytes; 0 while the journal is off.
     exchange_max: AtomicUsize,
     skipped_large: AtomicU64,
-    /// Patterns of the requests that the journal leaves out.
+    /// Patterns of the requests that the journal does not keep.
     skip: Mutex<Arc<[Pattern]>>,
     kept: Mutex<Kept>,
 }
 
-/// State of the journal.
+/// State of the journal of a site.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Summary {
     /// Number of kept requests.
     pub requests: usize,
-    /// Most requests.
+    /// Maximum number of requests that are kept.
     pub requests_max: usize,
     /// Memory of the kept requests in bytes.
     pub bytes: usize,
-    /// Most memory in bytes.
+    /// Maximum memory of the kept requests in bytes.
     pub bytes_max: usize,
-    /// Number of requests that were added since the start.
+    /// Number of requests that were added since the start, including those that were evicted since.
     pub added: u64,
-    /// Number of requests that were too large since the start.
+    /// Number of requests that were not kept since the start, because they were too large.
     pub skipped_large: u64,
-    /// Classes, ordered by name.
+    /// Classes of the kept requests, ordered by name.
     pub classes: Vec<ClassSummary>,
 }
 
-/// State of one class.
+/// State of one class of requests in the journal.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ClassSummary {
-    /// Class, such as `GET /items/*?page= 200`.
+    /// Name of the class, such as `GET /items/*?page= 200`: method, shape of the target and status.
     pub class: String,
     /// Number of kept requests.
     pub requests: usize,
     /// Memory of the kept requests in bytes.
     pub bytes: usize,
-    /// Time at which the newest request arrived, in UTC.
+    /// Time at which the newest request of the class arrived, in UTC.
     pub newest: String,
-    /// Number of requests that were added since the journal has held the class.
+    /// Number of requests of the class that were added since the journal has held the class.
     pub added: u64,
 }
 
 impl Journal {
-    /// Creates a journal with these settings.
+    /// Creates an empty journal with the settings in `proof`.
     pub fn new(proof: &Proof) -> Journal {
         let journal = Journal::with_bounds(proof.journal, proof.journal_bytes);
         journal.set(proof);
         journal
     }
 
-    /// Creates a journal for at most these numbers of requests and of bytes; 0 turns the journal
-    /// off.
+    /// Creates a journal with these bounds, and without patterns. 0 turns the journal off.
     fn with_bounds(requests_max: usize, bytes_max: usize) -> Journal {
         let journal = Journal {
             rates: Rates::new(Instant::now()),
@@ -92,8 +92,8 @@ impl Journal {
         journal
     }
 
-    /// Changes the settings, and drops the kept requests that exceed the new bounds or that a new
-    /// pattern leaves out.
+    /// Changes the settings. Drops the requests beyond the new bounds, and those that match a
+    /// pattern.
     pub fn set(&self, proof: &Proof) {
         self.set_bounds(proof.journal, proof.journal_bytes);
         let before = std::mem::replace(&mut *self.skip(), Arc::clone(&proof.skip));
@@ -104,8 +104,7 @@ impl Journal {
         }
     }
 
-    /// Changes the bounds, and drops the requests that exceed the new bounds; 0 turns the journal
-    /// off.
+    /// Changes the bounds, and drops the requests beyond them. 0 turns the journal off.
     fn set_bounds(&self, requests_max: usize, bytes_max: usize) {
         let mut kept = self.lock();
         let largest = if requests_max == 0 { 0 } else { bytes_max / LARGEST };
@@ -116,14 +115,14 @@ impl Journal {
         drop(removed);
     }
 
-    /// Drops all requests.
+    /// Drops all requests in the journal.
     pub fn clear(&self) {
         let removed = self.lock().remove(|_| true);
         drop(removed);
     }
 
-    /// Offers a request to the journal that a version has answered, or that ended in a fault of the
-    /// handler. Keeps the request if the rates of its class and of all classes allow. `started` is
+    /// Adds a request after it was answered, if the rate limits of its class and of all classes
+    /// allow. Ignores requests that ended in a fault of the client or the operator. `started` is
     /// the time at which the request arrived.
     pub fn see(
         &self,
@@ -146,7 +145,7 @@ impl Journal {
         self.exchange_max.load(Relaxed) > 0
     }
 
-    /// Keeps a copy of a request that the rates have admitted, unless it is too large.
+    /// Adds a copy of a request, unless the request matches a pattern or is too large.
     fn keep(&self, received: Received<'_>, answered: Answered) {
         let exchange_max = self.exchange_max.load(Relaxed);
         if exchange_max == 0 {
@@ -169,35 +168,36 @@ impl Journal {
         drop(removed);
     }
 
-    /// Returns the number of kept requests.
+    /// Returns the number of requests in the journal.
     pub fn requests(&self) -> usize {
         self.lock().requests()
     }
 
-    /// Returns the memory of the kept requests, and the maximum memory, in bytes.
+    /// Returns the memory that the requests use, and the maximum memory, in bytes. The maximum is 0
+    /// while the journal is off.
     pub fn bytes(&self) -> (usize, usize) {
         let kept = self.lock();
         let most = if kept.bounds.requests == 0 { 0 } else { kept.bounds.bytes };
         (kept.bytes(), most)
     }
 
-    /// Returns all exchanges in the order of [`Journal::all`], without the exchanges that `proof`
-    /// would leave out.
+    /// Returns all exchanges in the order of [`Journal::all`], without those that the patterns in
+    /// `proof` match. Returns none if `proof` turns the journal off.
     pub fn all_within(&self, proof: &Proof) -> Vec<Arc<Exchange>> {
         let mut all = if proof.journal == 0 { Vec::new() } else { self.all() };
         all.retain(|exchange| !skips(&proof.skip, &exchange.method, &exchange.target));
         all
     }
 
-    /// Returns all exchanges: first the newest of each class, then the second newest of
-    /// each, and so on, so that a replay that ends early has covered all classes.
+    /// Returns all exchanges: first the newest of each class, then the second newest of each class,
+    /// and so on. So a replay that ends early has still covered all classes.
     pub fn all(&self) -> Vec<Arc<Exchange>> {
         let mut all = self.lock().ranked();
         all.sort_unstable_by_key(|(rank, number, _)| (*rank, Reverse(*number)));
         all.into_iter().map(|(.., exchange)| exchange).collect()
     }
 
-    /// Returns the state of the journal and of each class.
+    /// Returns the size of the journal, its counters, and the same for each class.
     pub fn summary(&self) -> Summary {
         let kept = self.lock();
         let (shares, bounds) = (kept.shares(), kept.bounds);
@@ -218,7 +218,7 @@ impl Journal {
         Summary { requests, requests_max, bytes, bytes_max, added, skipped_large, classes }
     }
 
-    /// Returns whether a pattern leaves a request out.
+    /// Returns whether the journal does not keep a request, because it matches a pattern.
     pub fn leaves_out(&self, method: &str, target: &str) -> bool {
         skips(&self.skip(), method, target)
     }
@@ -249,13 +249,14 @@ mod tests {
 
     const PLENTY: usize = 1 << 30;
 
-    /// Returns a word without digits for a number. Each word makes another class of requests.
+    /// Returns a word for a number, with a letter for each digit. Requests with different words in
+    /// the path have different classes.
     fn word(number: usize) -> String {
         number.to_string().bytes().map(|digit| char::from(digit - b'0' + b'a')).collect()
     }
 
-    /// Offers a request with a target and a body of `length` bytes. `version` is the number by
-    /// which tests find the request.
+    /// Adds a request with a body of `length` bytes. Tests find the request by the number
+    /// `version`.
     fn keep(journal: &Journal, target: &str, version: u64, length: usize) {
         let mut message = Message::from(target.as_bytes().to_vec());
         message.body.push(vec![b'x'; length].into());
@@ -269,18 +270,18 @@ mod tests {
         journal.keep(received, Answered { version, status: 200, fault: None });
     }
 
-    /// Returns the classes and versions of all exchanges.
+    /// Returns the shape and the version of each exchange.
     fn all(journal: &Journal) -> Vec<(String, u64)> {
         let shown = |exchange: &Exchange| (exchange.class.shape.to_string(), exchange.answered.version);
         journal.all().iter().map(|exchange| shown(exchange)).collect()
     }
 
-    /// Returns the versions of the exchanges of one class.
+    /// Returns the versions of the exchanges with this shape.
     fn of(journal: &Journal, shape: &str) -> Vec<u64> {
         all(journal).into_iter().filter(|(class, _)| class == shape).map(|(_, version)| version).collect()
     }
 
-    /// Checks that the sums are right and within the bounds.
+    /// Checks that the sums in the summary are right and within the bounds.
     fn check(journal: &Journal) {
         let (summary, all) = (journal.summary(), journal.all());
         assert!(

@@ -1,4 +1,5 @@
-//! Judges whether a new version is worse than the old one, from requests that ran again on both.
+//! Judges whether a new version is worse than the old one, from requests that were run again on
+//! both.
 //!
 //! Two versions are equally good for a request if its two calls may be swapped: one is as likely as
 //! the other to fail, or to take long. A busy machine makes a call miss its deadline or take a
@@ -36,102 +37,110 @@ use std::time::Duration;
 use crate::rollout::evidence::{ClassEvidence, Evidence, Reason};
 use crate::rollout::martingale::Martingale;
 
-/// Evidence of failures from which on the new version counts as worse.
+/// Evidence of failures at which the new version counts as worse.
 const LIMIT: f64 = 200.0;
 
-/// Largest number of classes whose times are judged separately. The last class stands for all
-/// further classes.
+/// Maximum number of classes with times. The times of all further classes are judged together in
+/// the last one, [`FURTHER`].
 const CLASSES_MAX: usize = 256;
 
-/// Evidence of times in a class from which on the new version may count as worse. The classes share
-/// the chance of an error evenly, so that a rare class needs no more pairs than a busy class.
+/// Evidence of slower times in a class at which the new version may count as worse. All classes
+/// have an equal part of the chance of an error, so that a rare class needs no more pairs than a
+/// busy class.
 const TIME_LIMIT: f64 = LIMIT * CLASSES_MAX as f64;
 
-/// Chance that the new version is the worse one in a pair that differs, if the versions are equally
-/// good.
+/// Probability that the new version is the worse one in a pair that differs, if the versions are
+/// equally good.
 const CHANCE: f64 = 0.5;
 
-/// Smallest number of served requests from which on the share of failed requests is judged.
+/// Minimum number of served requests before the share of failed requests is judged.
 const SERVED_MIN: u64 = 20;
 
-/// Largest share of requests that fail only with the new version, as one in this many: 5 %.
+/// Maximum share of requests that may fail only with the new version, as a divisor: 20 means 5 %.
 const FAILED_MAX: u64 = 20;
 
-/// Smallest number of requests that must fail only with the new version before the share of failed
+/// Minimum number of requests that fail only with the new version before the share of failed
 /// requests decides.
 const WORSE_MIN: u64 = 3;
 
-/// Maximum number of times that the same request of the same client is run again.
+/// Maximum number of times that a failed request is run again if the same client sends it
+/// repeatedly.
 const AGAIN_MAX: u8 = 3;
 
-/// Largest share of a class's pairs that the new version may make slower, as one in this many: 1 %.
-/// Accidents make as many pairs slower as faster, so the number of faster pairs is subtracted.
+/// Maximum share of the pairs of a class in which the new version may be slower, as a divisor: 100
+/// means 1 %. Noise makes as many pairs slower as faster, so the number of faster pairs is
+/// subtracted.
 const SLOWER_MAX: u64 = 100;
 
-/// Smallest number of slower pairs for each faster pair with which times may decide.
+/// Minimum number of slower pairs for each faster pair before times may decide.
 const CLEAR: u64 = 2;
 
-/// Largest difference of two times that is ignored as noise of a machine with other work.
+/// Maximum difference of two times that is ignored as noise of a busy machine.
 const SLOWER_MIN: Duration = Duration::from_micros(20);
 
-/// Largest number of facts that are remembered about failures, and about times.
+/// Maximum number of facts that are remembered for failures, and the same number for times.
+/// [`Judge`] says what a fact is.
 const FACTS_MAX: usize = 10_000;
 
-/// Name of the class that stands for all further classes.
+/// Name of the class with the times of all classes beyond [`CLASSES_MAX`].
 const FURTHER: &str = "other classes";
 
-/// Maximum number of bytes of the name of a class.
+/// Maximum number of bytes of the name of a class. A longer name is cut.
 const NAME_MAX: usize = 1_000;
 
-/// Largest number of classes in a report.
+/// Maximum number of classes in [`Evidence`].
 const REPORTED_MAX: usize = 10;
 
-/// Largest evidence that is reported. A larger evidence decides no better.
+/// Maximum evidence that is reported. Larger values would not be more conclusive.
 const TOLD_MAX: f64 = 1e9;
 
-/// Rules of a judgement.
+/// Rules by which a [`Judge`] compares two versions.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rules {
-    /// Ratio of two times above which a call is too slow. A ratio below 1 counts as 1. Without a
-    /// finite ratio, times are not judged.
+    /// Ratio of the two times of a request above which the slower call is too slow. A ratio below 1
+    /// counts as 1. Without a finite ratio, times are not judged.
     pub slower: Option<f64>,
 }
 
-/// One of the two versions that a judge compares.
+/// One of the two versions that a [`Judge`] compares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
-    /// The version that is judged.
+    /// The new version, which is judged.
     New,
-    /// The version before the judged one.
+    /// The version that served before the new one.
     Old,
 }
 
-/// Judge of one version. Takes at most 750 KiB, by the sizes of its tables.
+/// Collects evidence that a new version is worse than the old one. Needs at most 750 KiB of memory,
+/// because the sizes of its tables are bounded.
 ///
-/// A fact is a hash of a request and its client. A client that repeats a request has nothing new to
-/// tell, so equal facts are one bet. The same request of another client is another fact: the
-/// version fails more of its users.
+/// A fact is a hash of a request and its client. A client that repeats a request adds no evidence,
+/// so only the first request with the same fact counts. The same request of another client is a
+/// different fact, because the version fails one more of its users.
 #[derive(Debug)]
 pub struct Judge {
-    /// Ratio of two times above which a call is too slow: at least 1, and finite.
+    /// Ratio of two times above which a call is too slow: at least 1, and finite. Without it, times
+    /// are not judged.
     slower: Option<f64>,
     failures: Bets,
-    /// Number of times that the failed request of each fact was run again.
+    /// Number of times that failed requests with the same fact were run again.
     facts: HashMap<u64, u8>,
-    /// Number of times that failed requests were run again.
+    /// Number of times that failed requests were run again, over all facts.
     tried: u64,
     /// Number of times that failed requests were run again and failed only with the new version.
     worse_tried: u64,
     /// Number of failed requests that, when first run again, failed only with the old version.
     better_tried: u64,
-    /// Times by class, in the order in which the classes appeared.
+    /// Pairs of times by class, in the order in which the classes appeared.
     times: Vec<Times>,
     timed: HashMap<u64, ()>,
-    /// First reason that was found. Later observations do not change it.
+    /// First reason that was found why the new version is worse. Later observations do not change
+    /// it.
     found: Option<Reason>,
 }
 
-/// Pairs of times of a class of requests.
+/// Pairs of times of the requests in one class. A pair has the times of one request with both
+/// versions.
 #[derive(Debug)]
 struct Times {
     class: String,
@@ -139,7 +148,7 @@ struct Times {
     bets: Bets,
 }
 
-/// Bets on pairs in which one version was worse.
+/// Numbers of pairs in which one version was worse, and the evidence from them.
 #[derive(Debug, Default)]
 struct Bets {
     worse: u64,
@@ -148,7 +157,7 @@ struct Bets {
 }
 
 impl Judge {
-    /// Creates a judge that has seen nothing.
+    /// Creates a judge without observations.
     pub fn new(rules: Rules) -> Judge {
         Judge {
             slower: rules.slower.filter(|ratio| ratio.is_finite()).map(|ratio| ratio.max(1.0)),
@@ -163,14 +172,14 @@ impl Judge {
         }
     }
 
-    /// Returns whether a failed request should run again. The same request of the same client runs
-    /// again three times at most.
+    /// Returns whether a failed request with this fact should be run again. Requests with the same
+    /// fact are run again at most three times.
     pub fn wants(&self, fact: u64) -> bool {
         self.facts.get(&fact).is_none_or(|times| *times < AGAIN_MAX)
     }
 
-    /// Adds a request that the new version failed when serving it, and that ran again on both
-    /// versions: `alone` is the version that failed alone, if one did.
+    /// Adds a request that the new version has failed in service, and that was then run again on
+    /// both versions. `alone` is the version that failed in the second run, if only one failed.
     pub fn failure(&mut self, fact: u64, alone: Option<Side>) {
         let (is_new, times) = known(&mut self.facts, fact);
         if *times >= AGAIN_MAX {
@@ -188,9 +197,9 @@ impl Judge {
         }
     }
 
-    /// Adds a request of the random sample that ran again on both versions: `alone` is the version
-    /// that failed alone, if one did. Sampled requests do not count for the share of failed
-    /// requests.
+    /// Adds a request of the random sample that was run again on both versions. `alone` is the
+    /// version that failed, if only one failed. Sampled requests do not count for the share of
+    /// failed requests.
     pub fn sample(&mut self, fact: u64, alone: Option<Side>) {
         // Facts without a difference would soon fill the memory.
         if let Some(alone) = alone.filter(|_| known(&mut self.facts, fact).0) {
@@ -207,9 +216,9 @@ impl Judge {
         }
     }
 
-    /// Adds the times of a request that was chosen at random, and that both versions answered when
-    /// it ran again. Requests that were chosen because they failed must not be added, because many
-    /// of them are slow.
+    /// Adds the times of a request of the random sample that both versions answered when it was run
+    /// again. Failed requests that are not in the sample must not be added, because many of them
+    /// are slow.
     pub fn time(&mut self, fact: u64, class: &str, old: Duration, new: Duration) {
         let Some(ratio) = self.slower else {
             return;
@@ -238,14 +247,15 @@ impl Judge {
         }
     }
 
-    /// Returns the first reason found why the new version is worse, if it is. `served` and `failed`
-    /// are the numbers of requests that the new version has served and failed so far.
+    /// Returns the reason why the new version is worse; [`None`] if none was found. `served` is the
+    /// number of requests that the new version has served, and `failed` the number of those that
+    /// failed.
     pub fn worse(&self, served: u64, failed: u64) -> Option<Reason> {
         self.found.clone().or_else(|| self.share(served, failed))
     }
 
-    /// Judges the share of requests that fail only with the new version. The share among all failed
-    /// requests is estimated by the share among those that were run again.
+    /// Judges the share of requests that fail only with the new version. This share is estimated,
+    /// because not all failed requests were run again.
     fn share(&self, served: u64, failed: u64) -> Option<Reason> {
         let (tried, worse) = (self.tried, self.worse_tried);
         let part = failed.saturating_mul(worse) / tried.max(1);
@@ -254,7 +264,7 @@ impl Judge {
         (self.better_tried == 0 && worse >= WORSE_MIN && is_large).then_some(reason)
     }
 
-    /// Reports the evidence so far.
+    /// Returns the evidence so far, for reports.
     pub fn evidence(&self) -> Evidence {
         let differs = |times: &&Times| times.bets.worse + times.bets.better > 0;
         let mut times: Vec<ClassEvidence> = self.times.iter().filter(differs).map(Times::report).collect();
@@ -266,9 +276,9 @@ impl Judge {
 }
 
 impl Times {
-    /// Returns the times of a class; the times of all further classes if there are too many
-    /// classes. A class in which a pair differs replaces a class in which no pair does, because a
-    /// client can make up many classes.
+    /// Returns the times of a class, and adds the class if it is new. If there are too many
+    /// classes, a new class with a pair that differs replaces one without, because a client can
+    /// invent many classes; any other new class shares the times of [`FURTHER`].
     fn of<'a>(all: &'a mut Vec<Times>, class: &str, differs: bool) -> Option<&'a mut Times> {
         let class = class.get(..class.floor_char_boundary(NAME_MAX)).unwrap_or_default();
         let mut known = all.iter().position(|times| times.class == class);
@@ -295,7 +305,8 @@ impl Times {
 }
 
 impl Bets {
-    /// Adds a pair in which one version was worse, and returns the evidence.
+    /// Adds a pair in which the version `worse` was worse, and returns the evidence that the new
+    /// version is worse.
     fn add(&mut self, worse: Side) -> f64 {
         let is_new = worse == Side::New;
         let count = if is_new { &mut self.worse } else { &mut self.better };
@@ -304,14 +315,15 @@ impl Bets {
         self.martingale.evidence()
     }
 
-    /// Returns the evidence for a report, rounded to a thousandth.
+    /// Returns the evidence for a report: at most [`TOLD_MAX`], rounded to a thousandth.
     fn told(&self) -> f64 {
         (self.martingale.evidence().min(TOLD_MAX) * 1_000.0).round() / 1_000.0
     }
 }
 
-/// Returns whether a fact is new, and the value that is remembered for the fact. Forgets all facts
-/// when there are too many: counting a fact twice is better than ignoring all further facts.
+/// Returns whether a fact is new, and the value that is stored for it. When there are [`FACTS_MAX`]
+/// facts, a new one clears the table: it is better to count a fact twice than to ignore all new
+/// facts.
 fn known<T: Default>(facts: &mut HashMap<u64, T>, fact: u64) -> (bool, &mut T) {
     let is_new = !facts.contains_key(&fact);
     if is_new && facts.len() >= FACTS_MAX {
@@ -320,7 +332,8 @@ fn known<T: Default>(facts: &mut HashMap<u64, T>, fact: u64) -> (bool, &mut T) {
     (is_new, facts.entry(fact).or_default())
 }
 
-/// Returns whether a call took more than `ratio` times as long as the other call, beyond noise.
+/// Returns whether `call` took more than `ratio` times as long as `other`, and more than
+/// [`SLOWER_MIN`] longer.
 fn is_slower(call: Duration, other: Duration, ratio: f64) -> bool {
     call.as_nanos() as f64 > other.as_nanos() as f64 * ratio && call.saturating_sub(other) > SLOWER_MIN
 }
@@ -341,7 +354,7 @@ mod tests {
     const OLD: Option<Side> = Some(Side::Old);
     const SIDES: [Option<Side>; 3] = [None, NEW, OLD];
 
-    /// Time of a fast call. A slow call takes three times as long.
+    /// Time of a fast call. [`SLOW`] is three times as long.
     const FAST: Duration = Duration::from_micros(100);
     const SLOW: Duration = Duration::from_micros(300);
 
@@ -349,12 +362,13 @@ mod tests {
         Judge::new(Rules { slower: Some(1.5) })
     }
 
-    /// Returns the reason that a judge has found without the share of failed requests.
+    /// Returns the reason that a judge has found, without judging the share of failed requests.
     fn reason(judge: &Judge) -> Option<Reason> {
         judge.worse(0, 0)
     }
 
-    /// Returns the number of observations after which a judge decides; [`None`] if it does not.
+    /// Returns the number of observations after which a judge has found a reason; [`None`] if it
+    /// finds none in 200,000.
     fn until_worse(judge: &mut Judge, mut observe: impl FnMut(&mut Judge, u64)) -> Option<u64> {
         (1..=200_000).find(|number| {
             observe(judge, *number);
@@ -487,7 +501,8 @@ mod tests {
         assert_eq!((judge.evidence().better, judge.better_tried), (0, 0));
     }
 
-    /// Earlier judge of `site/judge.rs`, without the calls of versions.
+    /// Earlier implementation of the judge, with which the current one is compared. The part that
+    /// calls versions is left out.
     struct Before {
         evidence: Martingale,
         facts: HashMap<u64, u8>,
@@ -751,7 +766,7 @@ mod tests {
         );
     }
 
-    /// Requests to two versions on a noisy machine.
+    /// Simulation of requests to two versions on a noisy machine.
     struct Traffic {
         random: Xorshift,
         /// Number of calls in 10,000 that fail by chance.
@@ -760,7 +775,8 @@ mod tests {
         preempted: usize,
         /// Number of requests in 10,000 that take three times as long with the new version.
         slower: usize,
-        /// Whether the second of two calls takes a third of the time, as it finds the caches filled.
+        /// Whether the second of two calls takes a third of the time, because the first one has
+        /// filled the caches.
         has_caches: bool,
         served: u64,
         failed: u64,
@@ -777,7 +793,8 @@ mod tests {
             self.random.below(10_000) < of_10_000
         }
 
-        /// Calls a version; `None` if it fails. A busy machine has ten times the noise.
+        /// Simulates a call, and returns its time; [`None`] if it fails. On a busy machine,
+        /// failures and delays are ten times as frequent.
         fn call(&mut self, micros: u64, is_busy: bool) -> Option<Duration> {
             let noise = if is_busy { 10 } else { 1 };
             let factor = if self.is(self.preempted * noise) { 100 } else { 1 };
@@ -785,8 +802,8 @@ mod tests {
             (!has_failed).then(|| Duration::from_micros(micros * factor))
         }
 
-        /// Runs a request again on both versions, in random order. Returns the times of the new and
-        /// of the old version.
+        /// Runs a request again on both versions, in random order. Returns the times of the new
+        /// version and of the old version.
         fn pair(&mut self, is_busy: bool) -> [Option<Duration>; 2] {
             let micros = 100 + self.random.below(50) as u64;
             let of_new = if self.is(self.slower) { 3 } else { 1 };
@@ -800,8 +817,8 @@ mod tests {
             }
         }
 
-        /// Serves a request. Runs it again if it fails or is in the random sample, which has half
-        /// of all requests.
+        /// Serves a request. If the request fails, or is in the random sample of half of all
+        /// requests, runs it again and reports the result to `judge`.
         fn serve(&mut self, judge: &mut Judge, fact: u64) {
             // The machine is busy for a hundred requests of a thousand.
             let is_busy = fact % 1_000 >= 900;
@@ -848,8 +865,8 @@ mod tests {
         }
     }
 
-    /// Returns the numbers of pairs after which times decide, in 100 rollouts of at most 10,000
-    /// pairs, in ascending order.
+    /// Simulates 100 rollouts of at most 10,000 pairs. Returns after how many pairs times decided,
+    /// in ascending order, without the rollouts in which they did not decide.
     fn pairs_until_worse(slower: usize, preempted: usize) -> Vec<u64> {
         let pairs = |seed: u64| {
             let mut traffic = Traffic { slower, preempted, ..Traffic::new(seed) };

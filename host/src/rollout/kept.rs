@@ -1,19 +1,20 @@
-//! Requests that the traffic journal holds, by class, and which of them it evicts when it is full.
+//! Stores the requests of the traffic journal by class, and evicts requests when the journal is
+//! full.
 //!
-//! Eviction is fair: no class holds more at the cost of a class that holds less.
+//! Eviction is fair: busy classes lose requests to rare classes.
 //!
-//! - Beyond the number of requests, the oldest request of the class with the most requests is
-//!   evicted; beyond the bytes, the oldest request of the class with the most bytes. So a busy
-//!   class loses requests to rare classes, and a class within its fair share loses nothing.
-//! - The number of classes is bounded too, so that each class has room for several requests. When a
-//!   new class exceeds this bound, a whole class is evicted: the class that has waited longest for
-//!   a request. It is chosen among the classes that were met once if these hold more than a quarter
-//!   of the places, and otherwise among the other classes. So a new class has time to be met again,
-//!   and a flood of classes that are met once evicts its own classes, and at most a quarter of the
-//!   others.
+//! - If there are too many requests, the oldest request of the class with the most requests is
+//!   evicted. If the requests take too much memory, the oldest request of the class with the most
+//!   memory is evicted. So a class within its fair share loses nothing.
+//! - The number of classes is limited too, so that each class has room for several requests. When a
+//!   new class exceeds this limit, a whole class is evicted: the one that has gone without a new
+//!   request for the longest time. If more than a quarter of the possible classes have had only one
+//!   request so far, one of these is evicted, otherwise one of the others. So a new class has time
+//!   to get a second request. A flood of classes with one request each evicts mostly its own
+//!   classes, and at most a quarter of the others.
 //!
-//! Each choice looks at every class. Their number is bounded, so an insert costs about
-//! a microsecond however many requests there are.
+//! Each eviction looks at all classes. Their number is limited, so an insertion takes about a
+//! microsecond, however many requests the journal keeps.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, VecDeque};
@@ -22,46 +23,48 @@ use std::sync::Arc;
 use crate::rollout::class::Class;
 use crate::rollout::exchange::Exchange;
 
-/// Largest number of classes at a time.
+/// Maximum number of classes that the journal keeps at the same time.
 pub(crate) const CLASSES_MAX: usize = 256;
 
-/// Smallest number of requests for which each class has room; bounds the number of classes.
+/// Minimum number of requests for which each class has room. The number of classes is at most the
+/// maximum number of requests divided by this number.
 const FAIR_SHARE_MIN: usize = 4;
 
-/// Part of the places that is kept for classes that were met once: one in this many.
+/// If more than one in this many of the possible classes have had only one request, a new class
+/// evicts one of them, otherwise one of the other classes.
 const MET_ONCE: usize = 4;
 
-/// Exchanges by class.
+/// Kept exchanges (requests with their answers), by class.
 #[derive(Default)]
 pub(crate) struct Kept {
     pub(crate) bounds: Bounds,
     classes: HashMap<Class, Held>,
     requests: usize,
     bytes: usize,
-    /// Number of exchanges that were inserted so far.
+    /// Number of exchanges inserted so far. The latest exchange has this number.
     inserted: u64,
 }
 
-/// Bounds of the journal; 0 keeps nothing.
+/// Limits of the journal: number of requests, and their memory in bytes. With 0, it keeps nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Bounds {
     pub(crate) requests: usize,
     pub(crate) bytes: usize,
 }
 
-/// Requests of one class.
+/// Kept exchanges of one class.
 struct Held {
-    /// Exchanges and their numbers, oldest first.
+    /// Exchanges with their numbers in the order of insertion, oldest first.
     exchanges: VecDeque<(u64, Arc<Exchange>)>,
-    /// Memory of the class and of its exchanges.
+    /// Memory of the class and of its exchanges, in bytes.
     bytes: usize,
-    /// Number of exchanges that were inserted so far, including evicted ones.
+    /// Number of exchanges inserted since the class was added, including evicted ones.
     inserted: u64,
     /// Number of the latest exchange.
     latest: u64,
 }
 
-/// Snapshot of the numbers of one class.
+/// Snapshot of what the journal keeps of one class.
 pub(crate) struct Share {
     /// Latest exchange of the class.
     pub(crate) latest: Arc<Exchange>,
@@ -83,8 +86,8 @@ impl Kept {
         self.inserted
     }
 
-    /// Inserts an exchange. Returns the evicted exchanges, for the caller to drop after releasing
-    /// the lock.
+    /// Inserts an exchange, and returns the exchanges that are evicted for it. The caller drops
+    /// these after it has released the lock of the journal.
     pub(crate) fn insert(&mut self, exchange: Arc<Exchange>) -> Vec<Arc<Exchange>> {
         self.inserted = self.inserted.saturating_add(1);
         let mut bytes = exchange.bytes();
@@ -101,7 +104,8 @@ impl Kept {
         self.shrink()
     }
 
-    /// Evicts exchanges until the others are within the bounds. Returns the evicted exchanges.
+    /// Evicts exchanges until the remaining ones are within the bounds. Returns the evicted
+    /// exchanges.
     pub(crate) fn shrink(&mut self) -> Vec<Arc<Exchange>> {
         let mut removed = Vec::new();
         while self.classes.len() > self.classes_max() {
@@ -150,8 +154,8 @@ impl Kept {
         (self.bounds.requests / FAIR_SHARE_MIN).clamp(1, CLASSES_MAX)
     }
 
-    /// Evicts the oldest exchange of the class with the largest `share`; among equals, of the class
-    /// that has waited longest for a request.
+    /// Evicts the oldest exchange of the class for which `share` is largest. Among several such
+    /// classes, chooses the one that has gone without a new request for the longest time.
     fn evict(&mut self, share: fn(&Held) -> usize) -> Option<Arc<Exchange>> {
         let largest = self.classes.values_mut().max_by_key(|held| (share(held), Reverse(held.latest)))?;
         let oldest = largest.pop()?;
@@ -164,7 +168,8 @@ impl Kept {
         Some(oldest)
     }
 
-    /// Evicts a whole class to make room for a new class: see the rules of this module.
+    /// Evicts a whole class to make room for a new class. The documentation of this module has the
+    /// rules.
     fn remove_class(&mut self) -> Option<Held> {
         let met_once = self.classes.values().filter(|held| held.inserted == 1).count();
         let gives_way = met_once > (self.classes_max() / MET_ONCE).max(1);
@@ -177,8 +182,8 @@ impl Kept {
         Some(held)
     }
 
-    /// Returns all exchanges, each with its rank in its class, of which 0 is the newest, and its
-    /// number.
+    /// Returns all exchanges. Each comes with its rank within its class, which is 0 for the newest
+    /// exchange, and with its number in the order of insertion.
     pub(crate) fn ranked(&self) -> Vec<(usize, u64, Arc<Exchange>)> {
         let mut all = Vec::with_capacity(self.requests);
         for held in self.classes.values() {
@@ -188,7 +193,7 @@ impl Kept {
         all
     }
 
-    /// Returns a snapshot of the numbers of each class.
+    /// Returns a [`Share`] for each class.
     pub(crate) fn shares(&self) -> Vec<Share> {
         let share = |held: &Held| {
             let latest = Arc::clone(&held.exchanges.back()?.1);

@@ -1,36 +1,40 @@
-//! Evidence that grows while observations come in, and may be looked at after each of them.
+//! Sequential statistical test: collects evidence that an event is more probable than stated. The
+//! evidence may be checked after each observation.
 
-/// Alternatives to the stated probability, as factors of the stated odds of the event. The last
-/// factor stands for an event that happens with only one version.
+/// Alternative hypotheses: the true odds of the event are the stated odds times one of these
+/// factors. The last factor stands for an event that happens with only one of two versions.
 const ODDS: [f64; 9] = [1.2, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0, 1_048_576.0];
 
-/// Weights of the alternatives. One half is for the last alternative, because most regressions are
-/// deterministic; the others share the other half.
+/// Weights of the alternatives in [`ODDS`]. The last alternative has one half, because most
+/// regressions are deterministic. The others share the other half.
 const WEIGHTS: [f64; 9] = [0.0625, 0.0625, 0.0625, 0.0625, 0.0625, 0.0625, 0.0625, 0.0625, 0.5];
 
-/// Smallest probability that counts. A smaller one would let a single event decide.
+/// Minimum of the stated probability of an event. With a smaller one, a single event could decide
+/// the test.
 const PROBABILITY_MIN: f64 = 0.01;
 
-/// Largest logarithm of the evidence that is returned: e^700 is finite.
+/// Maximum logarithm of the returned evidence. It keeps the evidence finite: e^700 fits in an
+/// [`f64`].
 const LOG_MAX: f64 = 700.0;
 
 /// Evidence that an event is more probable than stated.
 ///
-/// This is a test martingale. A bettor starts with 1 and bets on each event, at odds that are
-/// fair if the event has the stated probability. Then the bettor's money is not expected to
-/// grow, and it ever reaches a limit with a chance of at most 1 / limit (Ville 1939). A test of
-/// fixed size keeps its error rate only if its result is looked at once.
+/// This is a test martingale. A bettor starts with 1 and bets on each event, at odds that are fair
+/// if the event has the stated probability. Then the money of the bettor is not expected to grow,
+/// and the chance that it ever reaches a limit is at most 1 / limit (Ville 1939). So the evidence
+/// may be checked after each observation. A test of fixed size, in contrast, keeps its error rate
+/// only if its result is checked once.
 ///
-/// The bets are a mixture of likelihood ratios of some alternatives. A mixture of martingales is
-/// a martingale too, so that the alternatives need not be right. If the event is less probable
-/// than stated, the money is expected to shrink.
+/// The bets are a mixture of the likelihood ratios of several alternative probabilities. A mixture
+/// of martingales is a martingale too, so the error rate holds even if no alternative is the true
+/// probability. If the event is less probable than stated, the money is expected to shrink.
 ///
-/// Sources: Ville, "Étude critique de la notion de collectif", 1939; Shafer, "Testing by
-/// betting: a strategy for statistical and scientific communication", 2021; Ramdas, Grünwald,
-/// Vovk and Shafer, "Game-theoretic statistics and safe anytime-valid inference", 2023.
+/// Sources: Ville, "Étude critique de la notion de collectif", 1939; Shafer, "Testing by betting: a
+/// strategy for statistical and scientific communication", 2021; Ramdas, Grünwald, Vovk and Shafer,
+/// "Game-theoretic statistics and safe anytime-valid inference", 2023.
 #[derive(Clone, Copy, Debug)]
 pub struct Martingale {
-    /// Logarithms of the money in each alternative.
+    /// Logarithm of the money of the bettor, for each alternative in [`ODDS`].
     logs: [f64; ODDS.len()],
 }
 
@@ -40,11 +44,11 @@ impl Martingale {
         Martingale { logs: WEIGHTS.map(f64::ln) }
     }
 
-    /// Adds an observation: whether the event took place, and the largest probability that it
-    /// had before, given all earlier observations.
+    /// Adds an observation. `probability` is the stated probability of the event, or the largest
+    /// one that it may have had, given all earlier observations.
     ///
-    /// A probability below 0.01 counts as 0.01. A probability of 1 or more, or NaN, counts as 1,
-    /// with which an event tells nothing.
+    /// A probability below 0.01 counts as 0.01. A probability of 1 or more, or NaN, counts as 1:
+    /// then an event that took place adds no evidence.
     pub fn observe(&mut self, took_place: bool, probability: f64) {
         let p = if probability.is_nan() { 1.0 } else { probability.clamp(PROBABILITY_MIN, 1.0) };
         for (log, odds) in self.logs.iter_mut().zip(ODDS) {
@@ -54,8 +58,8 @@ impl Martingale {
         }
     }
 
-    /// Returns the evidence, which is finite and never negative. Above 1 it speaks for an event
-    /// that is more probable than stated.
+    /// Returns the evidence, which is finite and never negative. A value above 1 supports that the
+    /// event is more probable than stated.
     pub fn evidence(&self) -> f64 {
         let most = self.logs.iter().copied().fold(f64::MIN, f64::max);
         let sum: f64 = self.logs.iter().map(|log| (log - most).exp()).sum();
@@ -81,7 +85,7 @@ mod tests {
         martingale.evidence()
     }
 
-    /// Returns whether a number is within a thousandth of another.
+    /// Returns whether `found` differs from `expected` by less than 0.1 %.
     fn is_near(found: f64, expected: f64) -> bool {
         (found / expected - 1.0).abs() < 1e-3
     }
@@ -173,7 +177,8 @@ mod tests {
         }
     }
 
-    /// Computes the evidence by its definition, from the counts.
+    /// Computes the evidence directly from its definition, after `events` observations in which the
+    /// event took place and `others` in which it did not.
     fn closed_form(events: u64, others: u64, p: f64) -> f64 {
         let weighted = |(odds, weight): (f64, f64)| {
             let (events, all) = (events as f64, (events + others) as f64);
@@ -182,8 +187,9 @@ mod tests {
         super::ODDS.into_iter().zip(super::WEIGHTS).map(weighted).sum()
     }
 
-    /// Computes the probability that the evidence of fair observations reaches a limit, from
-    /// the probability of each number of events in the rollouts that have not reached it.
+    /// Computes the exact probability that the evidence reaches `limit` within so many
+    /// observations, if the event has the stated probability. Tracks how many events have taken
+    /// place in the rollouts that have not reached the limit yet.
     fn probability_of_alarm(probability: f64, limit: f64, observations: u64) -> f64 {
         let (mut undecided, mut alarm) = (vec![1.0], 0.0);
         for observed in 1..=observations {
@@ -220,7 +226,8 @@ mod tests {
         }
     }
 
-    /// Returns whether a rollout with equal versions ends in a false alarm.
+    /// Simulates a rollout of two equal versions, with its number as the seed. Returns whether it
+    /// ends in a false alarm.
     fn has_false_alarm(rollout: u64, probability: f64) -> bool {
         let mut random = Xorshift::new(rollout.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut martingale = Martingale::new();

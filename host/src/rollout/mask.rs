@@ -1,4 +1,4 @@
-//! Hides the secrets of two versions in all that is shown of a request and its answers.
+//! Masks the secrets of two versions in what a report shows of a request and of its answers.
 
 use std::borrow::Cow;
 
@@ -9,12 +9,13 @@ use http::header::{CONTENT_LENGTH, HeaderName};
 
 use crate::rollout::compare::verdict::Outcome;
 
-/// Mark at the end of a masked text of the candidate that differs from the text of the current
-/// version in a secret only.
+/// Text that is appended to a masked value of the candidate if the value differed from that of the
+/// current version only in a secret. Otherwise both would look equal.
 const ANOTHER: &[u8] = b" (another text before it was masked)";
 
-/// Secrets of two versions. The versions have different secrets after a reload that changes them,
-/// and an answer of one version may repeat a secret of the other from the request.
+/// Masks the secrets of two versions, whose values it holds. A reload may have changed the secrets.
+/// Each text is masked with both, because an answer of one version may repeat a text of the request
+/// that is a secret of the other version.
 pub(super) struct Mask<'a>([&'a Values; 2]);
 
 impl Mask<'_> {
@@ -22,19 +23,19 @@ impl Mask<'_> {
         Mask([current, candidate])
     }
 
-    /// Returns whether one of the versions has secrets.
+    /// Returns whether at least one of the versions has secrets.
     pub(super) fn is_needed(&self) -> bool {
         self.0.iter().any(|values| values.has_secrets())
     }
 
-    /// Replaces the secrets of both versions in a text.
+    /// Masks the secrets of both versions in a text.
     pub(super) fn text(&self, text: &str) -> String {
         let [one, other] = self.0;
         other.mask(&one.mask(text)).into_owned()
     }
 
-    /// Masks the secrets of both versions in two outcomes of a request. Parts that are equal stay
-    /// equal, and parts that differ stay different.
+    /// Masks the secrets of both versions in the outcomes of one request. Parts of the outcomes
+    /// that are equal stay equal, and parts that differ stay different.
     pub(super) fn hide(&self, current: &mut Outcome, candidate: &mut Outcome) {
         let plain = (current.clone(), candidate.clone());
         self.mask(current);
@@ -79,7 +80,8 @@ impl Mask<'_> {
     }
 }
 
-/// Replaces a body, and the value of `content-length` if it was the length of the body.
+/// Replaces the body of an outcome. Also updates `content-length` if it was the length of the old
+/// body.
 fn set_body(outcome: &mut Outcome, body: Bytes) {
     let tells_length = outcome.tells_length();
     outcome.body = body;

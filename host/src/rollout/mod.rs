@@ -1,25 +1,27 @@
-//! Proof of a candidate before it serves: recent requests are run through it and through the
-//! current version, and the answers are compared.
+//! Tests a candidate before it serves: replays recent requests on the candidate and on the current
+//! version, and compares the answers. Also assigns clients to the candidate of a rollout, and
+//! judges it.
 //!
 //! | file | responsibility |
 //! | --- | --- |
 //! | `journal` | keeps a bounded sample of recent requests |
-//! | `exchange` | a kept request |
-//! | `class` | tells kinds of requests apart |
+//! | `exchange` | a kept request, with a short form of its answer |
+//! | `class` | groups similar requests into classes |
 //! | `rates` | limits how often requests of one class are kept |
-//! | `kept` | holds requests by class, and evicts them when it is full |
-//! | `replay` | runs the requests through two versions |
+//! | `kept` | stores kept requests by class, and evicts some when the journal is full |
+//! | `replay` | runs the kept requests on two versions |
+//! | `mask` | masks secrets in what a report shows |
 //! | `compare/` | compares two answers to one request |
-//! | `report/` | collects what came of all requests |
+//! | `report/` | summarises the results of all requests |
 //! | `export` | writes the kept requests as a request file |
-//! | `martingale` | evidence that may be looked at after each observation |
+//! | `martingale` | a statistical test that may be checked after each observation |
 //! | `judge` | judges whether a candidate is worse |
 //! | `evidence` | what a judge has found |
 //! | `share` | shares of the traffic, and the steps in which they rise |
 //! | `assign` | assigns clients to the candidate |
 //! | `plan` | the plan of a rollout |
 //! | `progress` | the phases of a rollout |
-//! | `as_text` | values that are texts in JSON |
+//! | `as_text` | conversions of values that are strings in JSON and TOML |
 //! | `flags` | flags about the journal and the gate |
 //! | `plan_flags` | flags about rollouts |
 

@@ -1,5 +1,5 @@
-//! Plan of a rollout: the shares of the traffic that a candidate gets, one after the other, and
-//! how it is judged.
+//! Plan of a rollout: the shares of the traffic that a candidate gets one after the other, and the
+//! rules by which it is judged.
 
 use std::fmt;
 use std::str::FromStr;
@@ -14,37 +14,40 @@ use crate::rollout::as_text::as_text;
 use crate::rollout::assign::Key;
 use crate::rollout::share::{Share, Steps};
 
-/// Largest ratio of two times that a plan may name.
+/// Maximum ratio of two times in a [`Slower`].
 const SLOWER_MAX: f64 = 1000.0;
 
-/// Maximum number of bytes of a wrong value that an error quotes.
+/// Maximum number of bytes that an error message quotes from an invalid value.
 const QUOTED_MAX: usize = 100;
 
-/// Word for times that are not judged.
+/// Text of a [`Slower`] without a ratio, with which times are not judged.
 const OFF: &str = "off";
 
-/// Plan of a rollout.
+/// Plan of a rollout: its phases, and how the candidate is judged.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// Time for which the candidate gets only copies of requests; `0s` for none.
     #[serde(with = "time")]
     #[schemars(with = "String")]
     pub shadow: Duration,
-    /// Share of requests that run again on both versions.
+    /// Share of requests that run again on both versions, in the background.
     pub percent: Share,
-    /// Shares of the traffic, one after the other; `off` for a shadow without a rollout.
+    /// Shares of the traffic that the candidate gets, one after the other; `off` for a shadow
+    /// without a rollout.
     pub steps: Steps,
-    /// Time of each step.
+    /// Shortest time of each step.
     #[serde(with = "time")]
     #[schemars(with = "String")]
     pub hold: Duration,
-    /// What tells clients apart.
+    /// What tells clients apart: `client` (the address), `cookie:NAME` or `header:NAME`.
     pub key: Key,
-    /// Ratio of the times of a call, candidate to current, that is too large.
+    /// Ratio of the times of a call, candidate to current version, above which the call is too
+    /// slow; `off` if times are not judged.
     pub slower: Slower,
-    /// Fewest requests that the candidate answers in a step.
+    /// Minimum number of requests that the candidate answers in a step before the next step begins.
     pub requests: u64,
-    /// Longest time that a step waits for these requests, after its time is over.
+    /// Longest time that a step waits, after `hold`, for the number of `requests`. Then the rollout
+    /// stops until an operator acts.
     #[serde(with = "time")]
     #[schemars(with = "String")]
     pub wait: Duration,
@@ -68,7 +71,8 @@ impl fmt::Display for Plan {
     }
 }
 
-/// Largest ratio of the times of a call with two versions, such as `2x`; `off` for none.
+/// Ratio of the times of a call, candidate to current version, above which the call is too slow,
+/// such as `2x`; `off` if times are not judged.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]

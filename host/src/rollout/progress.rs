@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::rollout::plan::Plan;
 
-/// Interval of checks of a step that waits for requests.
+/// Interval at which a step checks whether the candidate has answered enough requests.
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Phase of a rollout.
@@ -23,45 +23,47 @@ pub enum Phase {
     },
 }
 
-/// Reason for which a rollout does not go on.
+/// Reason for which a rollout is halted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Halt {
-    /// An operator has paused it.
+    /// An operator has paused the rollout.
     Paused,
-    /// It waits for an operator: the candidate got too few requests, or was not published.
+    /// The rollout waits for an operator: the candidate got too few requests, or could not be
+    /// published.
     Stopped,
 }
 
 /// Progress of a rollout.
 #[derive(Clone, Copy, Debug)]
 pub struct Progress {
-    /// Phase.
+    /// Current phase.
     pub phase: Phase,
-    /// Reason for which the phase does not end, if there is one.
+    /// Reason why the rollout is halted; [`None`] if it is not.
     pub halt: Option<Halt>,
     /// Time at which the phase began or was last resumed.
     since: Instant,
-    /// Number of requests that the candidate had answered at the begin of the phase.
+    /// Number of requests that the candidate had answered in all phases when the current phase
+    /// began or was last resumed.
     served_before: u64,
 }
 
-/// Next change of a rollout.
+/// What a rollout has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// The phase goes on. Holds the time of the next check; [`None`] if the phase waits for an
-    /// operator.
+    /// Stay in the phase until the next check, whose time this holds. [`None`] means to wait until
+    /// an operator acts, because the rollout is halted.
     Wait(Option<Instant>),
-    /// Another phase begins.
+    /// Begin this phase.
     Phase(Phase),
-    /// The rollout stops, because the candidate got too few requests.
+    /// Stop the rollout, because the candidate got too few requests.
     Stop,
-    /// The last phase is over.
+    /// Finish the rollout, because its last phase is over.
     Finish,
 }
 
 impl Progress {
-    /// Begins the first phase of a plan.
+    /// Creates the progress of a rollout whose first phase begins at `now`.
     pub fn new(plan: &Plan, now: Instant) -> Progress {
         let phase = if plan.shadow.is_zero() { Phase::Step { step: 0 } } else { Phase::Shadow };
         Progress { phase, halt: None, since: now, served_before: 0 }
@@ -73,8 +75,8 @@ impl Progress {
         *self = Progress { phase, halt: None, since: now, served_before: served };
     }
 
-    /// Begins the halted phase anew. `served` is the number of requests that the candidate has
-    /// answered in all phases.
+    /// Restarts the current phase after a halt. `served` is the number of requests that the
+    /// candidate has answered in all phases.
     pub fn resume(&mut self, now: Instant, served: u64) {
         self.enter(self.phase, now, served);
     }
@@ -84,14 +86,14 @@ impl Progress {
         now.saturating_duration_since(self.since)
     }
 
-    /// Returns how many requests the candidate has answered in this phase, of `served` in all
-    /// phases.
+    /// Returns how many requests the candidate has answered in the current phase. `served` is the
+    /// number in all phases.
     pub fn served(&self, served: u64) -> u64 {
         served.saturating_sub(self.served_before)
     }
 
-    /// Returns the next change. `served` is the number of requests that the candidate has answered
-    /// in all phases.
+    /// Returns what the rollout has to do at the time `now`. `served` is the number of requests
+    /// that the candidate has answered in all phases.
     pub fn next(&self, plan: &Plan, now: Instant, served: u64) -> Next {
         if self.halt.is_some() {
             return Next::Wait(None);

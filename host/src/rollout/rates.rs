@@ -1,50 +1,51 @@
-//! Limits how many requests are kept per second, of each class and of all together. Takes
-//! no lock, because every request asks.
+//! Limits how many requests per second the journal keeps, in each class and in total. Takes no
+//! lock, because each request checks the limits.
 //!
-//! A class may keep a burst, and then one request each interval. Classes share a table of
-//! fixed size, so a rare class may meet a busy one in its place. Every minute, another part
-//! of the fingerprint chooses the places, so that no class stays out for long.
+//! A class may keep a burst of requests, and then one request per interval. The rates of the
+//! classes are in a table of fixed size, so a rare class may share an entry with a busy class. Each
+//! minute, other bits of the fingerprint of a class choose its entry, so that no class is shut out
+//! for long.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// Number of places for classes; a power of two.
+/// Number of entries in the table of rates; a power of two.
 const PLACES: usize = 1 << PLACE_BITS;
 
-/// Bits of a fingerprint that choose a place.
+/// Number of bits of a fingerprint that choose the entry of a class.
 const PLACE_BITS: u32 = 10;
 
-/// Time after which other bits of the fingerprints choose the places, in microseconds. A class may
-/// have another burst after each change.
+/// Interval at which other bits of the fingerprints are used to choose the entries, in
+/// microseconds. After each change, a class may keep another burst.
 const SHUFFLE: u64 = 60_000_000;
 
-/// Limit of one class: at most 100 requests in any second, and 50 per second for long.
+/// Limit of one class: at most 100 requests in any second, and 50 per second over a longer time.
 const OF_CLASS: Limit = Limit { interval: 20_000, burst: 50 };
 
-/// Limit of all classes: at most 2,000 requests in any second. It bounds the cost of a
+/// Limit of all classes together: at most 2,000 requests in any second. It bounds the cost of a
 /// flood of new classes.
 const OF_ALL: Limit = Limit { interval: 1_000, burst: 1_000 };
 
-/// Maximum number of kept requests of one class in any second: a burst, and then the rate.
+/// Maximum number of requests of one class that the journal keeps in any second.
 pub(crate) const OF_CLASS_MAX: u64 = OF_CLASS.in_a_second();
-/// Maximum number of kept requests of all classes in any second: a burst, and then the rate.
+/// Maximum number of requests of all classes together that the journal keeps in any second.
 pub(crate) const OF_ALL_MAX: u64 = OF_ALL.in_a_second();
 
-/// Rates of all classes.
+/// Rates at which the journal keeps requests, in each class and in total.
 pub(crate) struct Rates {
     start: Instant,
     all: Rate,
     classes: [Rate; PLACES],
 }
 
-/// Bound of a rate: `burst` requests at once, and then one each `interval` microseconds.
+/// Limit on a rate: `burst` requests at once, and then one request per `interval` microseconds.
 struct Limit {
     interval: u64,
     burst: u64,
 }
 
-/// Time at which the burst is available again in full, in microseconds since the start. In
-/// 64 bits it never wraps.
+/// Rate at which requests are kept, stored as the time at which the full burst is available again,
+/// in microseconds since the start of [`Rates`]. This never overflows 64 bits.
 struct Rate(AtomicU64);
 
 impl Rates {
@@ -53,7 +54,8 @@ impl Rates {
         Rates { start, all: Rate(AtomicU64::new(0)), classes }
     }
 
-    /// Returns whether another request of a class may be kept, and counts the request if so.
+    /// Returns whether the journal may keep a request of the class with this fingerprint, and if so
+    /// counts the request.
     pub(crate) fn take(&self, fingerprint: u64, now: Instant) -> bool {
         let now = micros(now.saturating_duration_since(self.start));
         let shift = (now / SHUFFLE * u64::from(PLACE_BITS) % u64::from(u64::BITS)) as u32;
@@ -80,8 +82,9 @@ impl Limit {
         self.burst + 1_000_000 / self.interval
     }
 
-    /// Returns the value of a rate after another request; [`None`] if the request exceeds the
-    /// limit. A clock that stands still or goes back makes no room.
+    /// Returns the value of a [`Rate`], which is `full` before, after one more request at `now`;
+    /// [`None`] if the request exceeds the limit. A clock that stops or goes back admits no more
+    /// requests.
     fn next(&self, full: u64, now: u64) -> Option<u64> {
         let ahead = full.saturating_sub(now);
         let is_within = ahead <= self.interval.saturating_mul(self.burst.saturating_sub(1));
@@ -104,7 +107,7 @@ mod tests {
     const BURST: usize = OF_CLASS.burst as usize;
     const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
-    /// Returns the largest number of the times that lie within less than a second.
+    /// Returns the largest number of these times within any one second.
     fn most_in_a_second(times: &[Duration]) -> usize {
         let within = |first: &Duration| {
             times.iter().filter(|time| (*first..*first + Duration::from_secs(1)).contains(&**time)).count()

@@ -1,6 +1,6 @@
-//! Runs the requests of the journal through the current version and through a candidate. Both
-//! calls happen now: the recorded answer may come from an older version, and times are
-//! comparable only if they are taken together.
+//! Replays requests of the journal on the current version and on a candidate, and compares the
+//! answers. Calls both versions, because the recorded answer may come from an older version, and
+//! because times are comparable only if they are measured under the same conditions.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -24,30 +24,30 @@ use crate::trial::exchange::{Answer, call_again};
 /// Name of the fault of a call that misses its deadline.
 const DEADLINE: &str = "deadline";
 
-/// A call is near the deadline if it takes more than one in this many parts of the deadline.
+/// Divisor of the deadline: a call that takes longer than this part of it, a quarter, counts as
+/// near the deadline.
 const NEAR_DEADLINE: u32 = 4;
 
-/// A call is near the deadline if it takes more than one in this many parts of the deadline, when
-/// the version that missed the deadline runs code that is not optimised yet and may take many times
-/// as long.
+/// Like [`NEAR_DEADLINE`], for a comparison with a version that missed the deadline while its code
+/// was not optimised yet. Such code may take many times as long.
 const NEAR_UNOPTIMISED: u32 = 100;
 
-/// Requests that are run through two versions.
+/// Settings of a replay, which runs requests of the journal on two versions.
 pub struct Replay {
-    /// Versions that answer the requests.
+    /// Versions to compare.
     pub pair: Pair,
     /// Differences that the operator accepts.
     pub accept: Accept,
-    /// Largest number of examples that are reported for each kind of difference and each class of
-    /// requests.
+    /// Maximum number of examples that the report shows for each kind of difference in each class
+    /// of requests.
     pub examples: usize,
-    /// Maximum time of the replay. Requests that are left over are not compared.
+    /// Maximum time of the replay. Requests that remain after this time are not compared.
     pub time: Duration,
 }
 
 impl Replay {
-    /// Runs the requests one after the other, and returns the report. Does not keep requests in
-    /// memory that the journal evicts meanwhile.
+    /// Runs the requests one after the other, and returns the report. Requests that the journal
+    /// evicts in the meantime are freed, and are reported as not compared.
     pub async fn run(self, journal: Vec<Weak<Exchange>>) -> Report {
         let end = Instant::now() + self.time;
         // Otherwise each call would need a new instance. A version that serves keeps some already,
@@ -76,24 +76,25 @@ impl Replay {
     }
 }
 
-/// Two versions, and how their answers are compared.
+/// Two versions, and the rules by which their answers are compared.
 pub struct Pair {
-    /// Version that serves.
+    /// Current version.
     pub current: Arc<HandlerModule>,
-    /// Version to prove.
+    /// Version that is compared with the current version.
     pub candidate: Arc<HandlerModule>,
     /// Rules of the comparison.
     pub rules: Arc<Rules>,
-    /// Whether the candidate is in a rollout or was published, so that its code may not be
-    /// optimised yet but will be.
+    /// Whether the candidate is in a rollout or was published. Then its code may still be
+    /// unoptimised, because it is optimised only later.
     pub is_live: bool,
 }
 
-/// Answers of two versions to one request.
+/// Result of comparing the answers of two versions to one request.
 #[derive(Debug)]
 pub struct Compared {
     verdict: Verdict,
-    /// Version that failed alone. The current version counts only if it missed its deadline.
+    /// Version that failed while the other version did not, if there is one. The current version
+    /// counts only if it missed its deadline.
     alone: Option<Side>,
     /// Costs of the calls of the current version and of the candidate.
     costs: [Cost; 2],
@@ -111,8 +112,8 @@ impl Pair {
     ///
     /// # Errors
     ///
-    /// When the method is unknown, the server has no instance for a call, or a call that missed its
-    /// deadline may have failed by chance.
+    /// When the method is invalid, the server has no instance for a call, or a call missed its
+    /// deadline perhaps only by chance, because the other version took long too.
     pub async fn compare(
         &self,
         exchange: &Exchange,
@@ -175,8 +176,9 @@ impl Compared {
         collector.add(&Case { class: &class, method, target: &target, id }, verdict, current, candidate);
     }
 
-    /// Returns which version failed alone, if one did. The current version counts only if it missed
-    /// its deadline, perhaps by chance: what a candidate mends is no excuse for what it breaks.
+    /// Returns the version that failed while the other version did not, if there is one. The
+    /// current version counts only if it missed its deadline, which may be chance. Its other
+    /// failures do not count, because what a candidate fixes must not make up for what it breaks.
     pub fn failing_alone(&self) -> Option<Side> {
         self.alone
     }
@@ -194,9 +196,10 @@ impl Compared {
     }
 }
 
-/// Runs a request again on two versions, on the new one first if `new_first`. Returns which version
-/// fails alone, if one does: by a fault, or with a status of 500 or above. A missed deadline that
-/// may be chance does not count, and the old version counts only if it missed its deadline.
+/// Runs a request again on two versions, on the new one first if `new_first`. Returns the version
+/// that fails while the other does not, if there is one. A version fails by a fault, or with a
+/// status of 500 or above. A missed deadline that may be chance does not count, and the old version
+/// counts only if it misses its deadline.
 pub async fn fails_alone(
     [new, old]: [&HandlerModule; 2],
     exchange: &Exchange,
@@ -221,13 +224,13 @@ pub async fn fails_alone(
     }
 }
 
-/// Returns whether a failed call may have missed its deadline by chance: the good call of the other
-/// version took more than `near`, too.
+/// Returns whether a failed call may have missed its deadline by chance. This is assumed if the
+/// successful call of the other version took longer than `near`.
 fn is_chance(good: &Outcome, failed: &Outcome, near: Duration) -> bool {
     failed.is_late() && good.took > near
 }
 
-/// Returns the time above which a call of the other version is near the deadline, if `module` has
+/// Returns the time above which a successful call counts as near the deadline, when `module` has
 /// missed its deadline in a rollout or after it was published.
 fn near(module: &HandlerModule) -> Duration {
     let is_optimised = module.unoptimised().is_none();

@@ -1,4 +1,5 @@
-//! Shares of the traffic, and the steps in which they rise.
+//! Shares of the traffic, and the steps of a rollout, each of which has a larger share than the one
+//! before.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,16 +10,17 @@ use serde::{Deserialize, Serialize};
 
 use crate::rollout::as_text::as_text;
 
-/// Share of everything, in thousandths of a percent.
+/// All of the traffic, in thousandths of a percent.
 const ALL: u32 = 100_000;
 
-/// Largest number of steps of a rollout.
+/// Maximum number of steps in a rollout.
 pub(crate) const STEPS_MAX: usize = 20;
 
-/// Maximum number of bytes of a wrong value that an error quotes.
+/// Maximum number of bytes that an error message quotes from an invalid value.
 const QUOTED_MAX: usize = 100;
 
-/// Share of the traffic in thousandths of a percent: more than 0 and at most 100 %.
+/// Share of the traffic, such as `10%`: more than 0 and at most 100 %. Held in thousandths of a
+/// percent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
@@ -28,7 +30,8 @@ impl Share {
     /// All of the traffic.
     pub const ALL: Share = Share(ALL);
 
-    /// Returns whether a number is within the share of the range from 0 to below 2^64.
+    /// Returns whether a number is below this share of 2^64, which is the number of values of
+    /// [`u64`].
     pub(super) fn includes(self, number: u64) -> bool {
         let thousandth = (u128::from(number) * u128::from(ALL)) >> 64;
         thousandth < u128::from(self.0)
@@ -39,12 +42,12 @@ impl Share {
         f64::from(self.0) / f64::from(ALL)
     }
 
-    /// Returns the share of the rest of the traffic as text, such as `90%`.
+    /// Returns the share of the remaining traffic as text, such as `90%` for a share of 10 %.
     pub fn rest(self) -> String {
         if self == Share::ALL { "0%".into() } else { Share(ALL - self.0).to_string() }
     }
 
-    /// Parses digits, at most three decimals and a percent sign.
+    /// Parses a share such as `12.5%`, with at most three decimals.
     fn parse(text: &str) -> Option<Share> {
         let number = text.strip_suffix('%')?;
         let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
@@ -79,18 +82,18 @@ impl fmt::Display for Share {
     }
 }
 
-/// Word for no steps.
+/// Text of [`Steps`] without shares.
 const OFF: &str = "off";
 
-/// Shares of a rollout, which rise. After the last step the candidate gets all of the traffic.
-/// Without shares there is no rollout.
+/// Shares of the traffic in the steps of a rollout, which rise, such as `1%,10%,50%`. After the
+/// last step the candidate gets all of the traffic. Without steps (`off`) there is no rollout.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
 pub struct Steps(Box<[Share]>);
 
 impl Steps {
-    /// Returns the shares as they were given.
+    /// Returns the share of each step, in order.
     pub fn shares(&self) -> &[Share] {
         &self.0
     }
@@ -100,7 +103,8 @@ impl Steps {
         self.0.is_empty()
     }
 
-    /// Returns the share in a step, counted from 0; after the last step, all of the traffic.
+    /// Returns the share of a step. Steps are counted from 0; after the last step, the share is
+    /// [`Share::ALL`].
     pub fn share(&self, step: usize) -> Share {
         self.0.get(step).copied().unwrap_or(Share::ALL)
     }

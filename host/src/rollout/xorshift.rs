@@ -1,10 +1,10 @@
-//! A seeded generator of numbers for tests.
+//! Seeded generator of pseudorandom numbers for tests.
 
-/// Marsaglia's xorshift with 64 bits.
+/// Marsaglia's xorshift generator with 64 bits of state.
 pub(crate) struct Xorshift(u64);
 
 impl Xorshift {
-    /// Starts at a seed other than 0.
+    /// Creates a generator from a seed, which must not be 0.
     pub(crate) fn new(seed: u64) -> Xorshift {
         Xorshift(seed)
     }
@@ -17,7 +17,7 @@ impl Xorshift {
         (self.0 >> 11) as usize % end
     }
 
-    /// Returns one of the values at random.
+    /// Returns one of these values, chosen at random.
     pub(crate) fn pick<T: Copy>(&mut self, values: &[T]) -> T {
         values[self.below(values.len())]
     }

@@ -22,7 +22,7 @@ pub struct Line<'a> {
     /// Head of the request, and its target as the log shows it; `None` when the request could not
     /// be parsed.
     pub request: Option<(&'a RequestHead<'a>, &'a str)>,
-    /// Address of the client.
+    /// Address of the client, which may be behind trusted proxies.
     pub client: &'a str,
     /// Address of the peer of the connection, or of the client that its PROXY header names.
     pub peer: &'a str,
@@ -36,12 +36,12 @@ pub struct Line<'a> {
     pub version: Option<u64>,
     /// Id of the request.
     pub id: &'a RequestId,
-    /// Span of the request, if the host takes part in traces.
+    /// Trace span of the request; [`None`] if the host takes no part in distributed tracing.
     pub trace: Option<&'a Trace>,
     /// Version whose secrets are masked in header values.
     pub serving: Option<&'a Serving>,
-    /// Reason for which the host answered instead of the handler, if it did, and its text, in
-    /// which secrets are masked.
+    /// Reason why the host answered instead of the handler, if it did, and the text of this reason,
+    /// in which secrets are masked.
     pub fault: Option<(&'a Fault, &'a str)>,
 }
 
@@ -132,7 +132,7 @@ impl Line<'_> {
         Some(cut(request_line::referer(&text).into_owned()))
     }
 
-    /// Returns a value that the client sent as text, in which secrets are masked.
+    /// Converts a value that the client sent to text, and masks secrets in it.
     fn text(&self, value: &[u8]) -> String {
         let text = String::from_utf8_lossy(value);
         self.serving.map_or_else(|| text.to_string(), |version| version.mask(&text).into_owned())

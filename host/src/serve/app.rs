@@ -26,32 +26,31 @@ use crate::site::directory::Directory;
 use crate::site::notice::Notice;
 use crate::tls::keeper::Tls;
 
-/// Counts of connections.
+/// Counters of connections.
 #[derive(Default)]
 pub struct ConnectionCounts {
     /// Connections that were accepted since the start.
     accepted: AtomicU64,
     /// Connections that are not parked.
     active: AtomicUsize,
-    /// TLS handshakes.
     handshakes: Handshakes,
-    /// Numbers of headers of the PROXY protocol, by outcome.
+    /// Counters of PROXY protocol headers, by outcome.
     pub headers: HeaderCounts,
     /// Connections that spoke HTTP/2.
     http2: AtomicU64,
-    /// HTTP/2 connections that ended because the client passed a limit on frames.
+    /// HTTP/2 connections that ended because the client exceeded a limit on frames.
     floods: Floods,
 }
 
-/// Numbers of HTTP/2 connections that ended because the client passed a limit on frames, one number
-/// for each limit.
+/// Counters of HTTP/2 connections that ended because the client exceeded a limit on frames, one
+/// counter for each limit.
 #[derive(Default)]
 struct Floods {
     resets: AtomicU64,
     control: AtomicU64,
 }
 
-/// Numbers of TLS handshakes, by result.
+/// Counters of TLS handshakes, by result.
 #[derive(Default)]
 struct Handshakes {
     full: AtomicU64,
@@ -62,7 +61,7 @@ struct Handshakes {
 /// Guard that counts a connection as active until it is dropped.
 pub(super) struct Active<'a> {
     all: &'a AtomicUsize,
-    /// Number of active connections, this one included.
+    /// Number of active connections, including this one, at the time when this one became active.
     pub(super) count: usize,
 }
 
@@ -72,7 +71,7 @@ impl ConnectionCounts {
         self.accepted.fetch_add(1, Relaxed);
     }
 
-    /// Counts a TLS handshake that has succeeded, as full or resumed.
+    /// Counts a successful TLS handshake, either as full or as resumed.
     pub(super) fn shaken(&self, kind: Option<HandshakeKind>) {
         let of_kind = match kind {
             Some(HandshakeKind::Resumed) => &self.handshakes.resumed,
@@ -103,7 +102,8 @@ impl ConnectionCounts {
         self.http2.load(Relaxed)
     }
 
-    /// Counts an HTTP/2 connection that ends because its client passed a limit on frames.
+    /// Counts an HTTP/2 connection that ends because its client exceeded a limit on frames. Does
+    /// not count [`Breach::NoSettings`], which is about no limit.
     pub(super) fn breached(&self, breach: Breach) {
         let of_kind = match breach {
             Breach::Resets => &self.floods.resets,
@@ -113,8 +113,8 @@ impl ConnectionCounts {
         of_kind.fetch_add(1, Relaxed);
     }
 
-    /// Returns the numbers of HTTP/2 connections whose clients passed a limit on frames, by the
-    /// limit.
+    /// Returns, for each limit on frames, the number of HTTP/2 connections that ended because their
+    /// clients exceeded it.
     pub fn floods(&self) -> [(&'static str, u64); 2] {
         let Floods { resets, control } = &self.floods;
         [("resets", resets), ("control", control)].map(|(name, count)| (name, count.load(Relaxed)))
@@ -130,7 +130,7 @@ impl ConnectionCounts {
         self.accepted.load(Relaxed)
     }
 
-    /// Returns the number of active connections.
+    /// Returns the number of active connections, which are those that are not parked.
     pub fn active(&self) -> usize {
         self.active.load(Relaxed)
     }
@@ -146,29 +146,31 @@ impl Drop for Active<'_> {
 pub struct App {
     /// Sites, each with its current version.
     pub sites: Published<Directory>,
-    /// Settings that a reload changes.
+    /// Settings that a reload of the configuration can change.
     pub settings: InForce<Settings>,
-    /// Limits with which the server was started. Those that a reload changes are in `settings`.
+    /// Limits that the server was started with. `settings` has the current values of those that a
+    /// reload can change.
     pub limits: Limits,
     /// Generator of connection and request ids.
     pub ids: ConnectionIds,
-    /// Reason for which the newest build or version does not serve, shown by `host dev`.
+    /// Reason why the newest build or version does not serve. `host dev` shows it instead of the
+    /// responses of the handler.
     pub notice: Notice,
-    /// Fault counts.
+    /// Counts of faults, and the latest faults.
     pub faults: FaultCounts,
     /// Metrics of requests that belong to no site.
     pub metrics: OfSite,
     /// Hub that keeps the events of the server and sends them to subscribers.
     pub events: Arc<Events>,
-    /// Memory budget for bodies.
+    /// Memory budget for request and response bodies.
     pub buffers: Buffers,
     /// Counts of connections.
     pub connections: ConnectionCounts,
-    /// TLS, if there are certificates.
+    /// Certificates and settings of TLS; [`None`] if there are no certificates.
     pub tls: Option<Arc<Tls>>,
     /// Orders certificates by ACME, if TLS is on.
     pub acme: Option<Arc<Acme>>,
-    /// Permits for connections.
+    /// Permits for connections. Each open connection holds one.
     pub permits: Arc<Semaphore>,
     /// Recorder of requests that end in a fault of the handler, if recording is on.
     pub recorder: Option<Recorder>,
@@ -177,7 +179,7 @@ pub struct App {
 }
 
 impl App {
-    /// Returns the limits in force: those of the start, with the changes by reloads.
+    /// Returns the current limits: those that the server was started with, as changed by reloads.
     pub fn limits(&self) -> Limits {
         let settings = self.settings.get();
         let mut limits = self.limits.clone();
@@ -186,8 +188,9 @@ impl App {
         limits
     }
 
-    /// Counts a fault. Unless the fault is the client's, also remembers it and sends it as an
-    /// event.
+    /// Counts a fault. Unless a client caused it, also remembers it and sends it as an event.
+    /// `request` is the method and the target; `place` is the name of the site and the number of
+    /// the version.
     pub(super) fn failed(
         &self,
         (fault, cause): (&Fault, &str),

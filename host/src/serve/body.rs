@@ -14,8 +14,9 @@ use crate::serve::body_pieces::Pieces;
 use crate::serve::buffers::{Buffers, Share, UNCOUNTED};
 use crate::serve::stream::{Arrived, Stream};
 
-/// Reads a body and appends it to `body`. A body whose stated length is too large is
-/// refused before it is read. The memory of the body counts until the share is dropped.
+/// Reads a body and appends it to `body`. A body whose stated length is too large is refused before
+/// it is read. The memory of the body counts towards the budget until the returned share is
+/// dropped.
 pub(super) async fn read_body(
     stream: &mut Stream,
     framing: Framing,
@@ -91,8 +92,8 @@ impl Reader<'_> {
     }
 }
 
-/// Returns how many bytes of a body arrived, which may be 0, and checks the limits on time and
-/// rate.
+/// Returns how many bytes of a body a read has received, which may be 0, and checks the limits on
+/// time and rate.
 fn came(received: io::Result<Arrived>, pace: &mut Pace<'_>) -> Result<usize, Fault> {
     let bytes = match received.map_err(|error| Fault::BodyUnreadable(error.to_string()))? {
         Arrived::Bytes(bytes) => bytes,

@@ -15,7 +15,7 @@ pub(super) struct Pace<'a> {
 }
 
 impl Pace<'_> {
-    /// Begins to measure a body at `now`.
+    /// Starts to measure a body whose first bytes are expected from `now` on.
     pub(super) fn new(limits: &ConnectionLimits, now: Instant) -> Pace<'_> {
         Pace { limits, began: now, last_piece: now, window_began: now, in_window: 0 }
     }
@@ -71,8 +71,8 @@ mod tests {
             .connection
     }
 
-    /// Returns the second in which a body is given up, if `bytes(second)` bytes arrive in
-    /// each second, and the reason.
+    /// Simulates a body of which `bytes(second)` bytes arrive in each second. Returns the second in
+    /// which the server gives up on it, and the reason.
     fn given_up(bytes: impl Fn(u32) -> usize) -> (u32, BodyTooSlow) {
         let (limits, began) = (limits(), Instant::now());
         let mut pace = Pace::new(&limits, began);

@@ -1,4 +1,4 @@
-//! Memory of a body that is being read, in pieces.
+//! Stores a body in pieces while it is being read.
 
 use bytes::Bytes;
 
@@ -22,12 +22,14 @@ pub(super) struct Pieces<'a> {
 }
 
 impl Pieces<'_> {
-    /// Begins a body, of which up to `uncounted` bytes need not count towards the budget.
+    /// Creates an empty body, whose full pieces go to `whole`. The body counts towards the budget
+    /// only if it takes more than `uncounted` bytes.
     pub(super) fn new<'a>(whole: &'a mut Vec<Bytes>, buffers: &'a Buffers, uncounted: usize) -> Pieces<'a> {
         Pieces { last: Vec::new(), whole, capacity: 0, share: Share::default(), buffers, uncounted }
     }
 
-    /// Appends bytes to the body. `more` is the number of bytes that are known to follow them.
+    /// Appends bytes to the body. `more` is the number of further bytes that are expected, as far
+    /// as it is known.
     pub(super) fn put(&mut self, mut bytes: &[u8], more: usize) -> Result<(), Fault> {
         while !bytes.is_empty() {
             let last = self.room(bytes.len() + more)?;
@@ -40,7 +42,7 @@ impl Pieces<'_> {
     }
 
     /// Returns the piece to fill, with room for at least one byte. `missing` is the number of bytes
-    /// that are known to come.
+    /// that are expected, as far as it is known.
     pub(super) fn room(&mut self, missing: usize) -> Result<&mut Vec<u8>, Fault> {
         if self.last.len() == self.last.capacity() {
             self.make_room(missing)?;
@@ -48,14 +50,14 @@ impl Pieces<'_> {
         Ok(&mut self.last)
     }
 
-    /// Ends the body, and returns the share for its memory.
+    /// Ends the body, and returns the share of the budget that its memory takes.
     pub(super) fn end(mut self) -> Share {
         self.set_aside();
         self.share
     }
 
-    /// Makes room in the first piece, or allocates another piece. Trusts the stated length only up
-    /// to [`PIECE`] bytes: a client can state any length without sending the bytes.
+    /// Makes room in the first piece, or allocates a new piece. Trusts the stated length only up to
+    /// [`PIECE`] bytes, because a client can state any length without sending the bytes.
     fn make_room(&mut self, missing: usize) -> Result<(), Fault> {
         let has = self.last.capacity();
         if has < PIECE && self.whole.is_empty() {

@@ -11,8 +11,8 @@ use crate::fault::Fault;
 /// bytes. The kernel needs as much memory for the connection anyway.
 pub const UNCOUNTED: usize = 64 << 10;
 
-/// Bytes per permit. A semaphore acquires at most `u32::MAX` permits at once, so a permit
-/// for each byte would limit a share to 4 GiB.
+/// Number of bytes that one permit of the semaphore stands for. At most `u32::MAX` permits can be
+/// acquired at once, so a permit for each byte would limit a share to 4 GiB.
 const UNIT: usize = 1 << 10;
 
 /// Memory budget for bodies.
@@ -22,7 +22,7 @@ pub struct Buffers {
     limit: usize,
 }
 
-/// Part of the memory budget for bodies, given back on drop.
+/// Part of the memory budget for bodies. It is given back on drop.
 #[derive(Default)]
 pub(super) struct Share {
     taken: Option<OwnedSemaphorePermit>,
@@ -39,8 +39,8 @@ impl Buffers {
         (self.limit / UNIT).saturating_sub(self.room.available_permits()) * UNIT
     }
 
-    /// Extends a share to at least `bytes`, or fails if the budget is used up. Up to `uncounted`
-    /// bytes need no share.
+    /// Extends a share to at least `bytes` in total, or fails if too little of the budget is left.
+    /// A total of up to `uncounted` bytes needs no share.
     pub(super) fn extend(&self, share: &mut Share, bytes: usize, uncounted: usize) -> Result<(), Fault> {
         let has = share.taken.as_ref().map_or(0, |taken| taken.num_permits() * UNIT);
         if bytes <= uncounted.max(has) {
@@ -59,8 +59,8 @@ impl Buffers {
         Ok(())
     }
 
-    /// Returns a share of at least `bytes`, or fails if the budget is used up. Up to `uncounted`
-    /// bytes need no share.
+    /// Returns a share of at least `bytes`, or fails if too little of the budget is left. Up to
+    /// `uncounted` bytes need no share.
     pub(super) fn share(&self, bytes: usize, uncounted: usize) -> Result<Share, Fault> {
         let mut share = Share::default();
         self.extend(&mut share, bytes, uncounted)?;

@@ -21,15 +21,15 @@ use crate::serve::slots::Slots;
 pub struct Caller {
     /// Client that the PROXY header names, otherwise the peer of the connection.
     pub peer: Peer,
-    /// Whether the requests are those of `peer`. Otherwise `peer` is a proxy whose PROXY header
-    /// names no client, and the forwarding fields of the requests are not believed.
+    /// Whether `peer` has sent the requests. If not, `peer` is a proxy whose PROXY header names no
+    /// client. Then the host ignores the forwarding fields of the requests.
     pub is_known: bool,
 }
 
-/// Returns the caller of a new connection, and reads its PROXY header if it begins with one.
-/// Returns `None` if the connection is to be closed, because the peer is not trusted, the header is
-/// wrong or does not come, or the connection has to give way. After shutdown has begun, waits for
-/// the header for at most `last`.
+/// Determines the caller of a new connection. Reads the PROXY header if connections of the listener
+/// begin with one. Returns `None` if the connection has to be closed: the peer is not trusted, the
+/// header is malformed, missing or late, or the connection has to give way to a new one. After
+/// shutdown has begun, waits for the header for at most `last`.
 pub async fn of(accepted: &Accepted, app: &App, slots: &Arc<Slots>, last: Duration) -> Option<Caller> {
     if !accepted.has_header {
         return Some(Caller { peer: accepted.peer, is_known: true });

@@ -1,4 +1,5 @@
-//! Interface of an exchange to its connection, for each version of HTTP.
+//! Interface between the code that answers a request and its connection, the same for each version
+//! of HTTP.
 
 use std::io;
 use std::ops::Range;
@@ -16,8 +17,8 @@ use crate::serve::buffers::{Buffers, Share};
 /// HTTP/1.1 connection or HTTP/2 stream from which the body of one request is read, and to which
 /// its response is sent.
 pub(super) trait Channel {
-    /// Whether the connection ends with a request whose body was not read, because the next request
-    /// could only follow behind the body (HTTP/1.1).
+    /// Whether the connection has to end after a request whose body was not read. True for
+    /// HTTP/1.1, where the next request follows after the body.
     const ENDS_WITH_UNREAD: bool;
 
     /// Maximum size of a body whose memory does not count towards the budget, in bytes.
@@ -26,11 +27,13 @@ pub(super) trait Channel {
     /// Returns whether the request has a body.
     fn has_body(&self) -> bool;
 
-    /// Checks what the version of HTTP requires of a head beyond what the parser has checked.
+    /// Checks those rules of this version of HTTP for a request head that the parser does not
+    /// check.
     fn check_head(&self, tls: Tls<'_>) -> Result<(), BadRequest>;
 
     /// Reads the body of the request and appends it to `body`. Sends `100 Continue` first if the
-    /// client waits for it. The memory of the body counts until the share is dropped.
+    /// client waits for it. The memory of the body counts towards the budget until the returned
+    /// share is dropped.
     async fn read_body(
         &mut self,
         head: &RequestHead<'_>,
@@ -43,10 +46,11 @@ pub(super) trait Channel {
     /// request.
     async fn flush(&mut self) -> io::Result<()>;
 
-    /// Waits until the client resets the connection or the stream.
+    /// Waits until the client resets the connection (HTTP/1.1) or the stream (HTTP/2).
     async fn gone(&mut self);
 
-    /// Fails if an earlier response could not be sent whole, with the reason.
+    /// Returns the error of an earlier response that could not be sent completely, if there was
+    /// one.
     fn check(&mut self) -> io::Result<()>;
 
     /// Writes the head of the response to the buffer from which [`Channel::send`] sends it. Returns
@@ -54,8 +58,8 @@ pub(super) trait Channel {
     fn put_head(&mut self, response: &Checked<'_>, own: &Own<'_>) -> usize;
 
     /// Sends the head that [`Channel::put_head`] has written, and then the range `body` of
-    /// `response`. The memory of the response counts until it is sent. The request was read at
-    /// `since`.
+    /// `response`. `share` counts the memory of the response until it is sent. `since` is the time
+    /// at which the request was read.
     async fn send(
         &mut self,
         response: Bytes,

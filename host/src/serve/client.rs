@@ -1,4 +1,5 @@
-//! Client of one connection: what is known of it from the connection alone.
+//! Client of one connection: what the connection alone tells about it, without the fields of a
+//! request.
 
 use std::sync::Arc;
 
@@ -25,26 +26,27 @@ pub struct Client {
     pub(super) peer: Peer,
     pub(super) peer_text: String,
     pub(super) client_net: Option<ClientNet>,
-    /// Whether a request continues the trace that its `traceparent` names; [`None`] if the host
-    /// takes no part in traces.
+    /// Whether a request continues the trace that its `traceparent` field names; [`None`] if the
+    /// host takes no part in distributed tracing.
     believes: Option<bool>,
     is_trusted: bool,
-    /// Whether the PROXY header of the peer names no client, so that no forwarding field is
-    /// believed.
+    /// Whether the PROXY header of the peer names no client. Then the host ignores the forwarding
+    /// fields of all requests.
     is_unknown: bool,
-    /// Certificate that the client has shown.
+    /// Certificate that the client has presented.
     cert: Option<ClientCert>,
-    /// Value of the header field `strict-transport-security`, if responses have it.
+    /// Value of the header field `strict-transport-security` in responses; [`None`] if they do not
+    /// have it.
     hsts: Option<String>,
-    /// Port of https to which requests are redirected, if they are.
+    /// Https port to which requests are redirected; [`None`] if they are not redirected.
     pub(super) redirect: Option<u16>,
     pub(super) socket: Socket,
     slot: Arc<Slot>,
 }
 
 impl Client {
-    /// Creates the client of a new connection, whose requests are redirected to https at the port
-    /// `redirect`, if there is one.
+    /// Creates the client of a new connection. If `redirect` is a port, its requests are redirected
+    /// to https at this port.
     pub fn new(
         app: Arc<App>,
         Caller { peer, is_known }: Caller,
@@ -88,14 +90,14 @@ impl Client {
         self.peer
     }
 
-    /// Returns the proxies whose forwarding fields are believed; none if the peer does not name its
-    /// client.
+    /// Returns the proxies whose forwarding fields the host believes. There are none if the PROXY
+    /// header of the peer does not name its client.
     pub(super) fn trusted(&self) -> &[Trusted] {
         if self.is_unknown { &[] } else { &self.settings.trusted }
     }
 
-    /// Returns whether the client uses TLS. If the peer is a trusted proxy, the fields of the
-    /// request say so.
+    /// Returns whether the client uses TLS. For a trusted proxy, this is [`Tls::AsSent`]: the
+    /// fields of the request tell whether the client of the proxy uses TLS.
     pub(super) fn tls(&self) -> Tls<'_> {
         match self.is_trusted {
             true => Tls::AsSent,
@@ -104,8 +106,8 @@ impl Client {
         }
     }
 
-    /// Returns the response to an ACME challenge in flight (HTTP-01), if a certificate authority
-    /// asks for it over plain HTTP.
+    /// Returns the response to an HTTP-01 challenge that is in progress, if the request is that of
+    /// a certificate authority (ACME) over plain HTTP.
     pub(super) fn challenge(&self, method: &str, path: &str) -> Option<Bytes> {
         if self.socket.tls().is_some() || !["GET", "HEAD"].contains(&method) {
             return None;
@@ -114,12 +116,14 @@ impl Client {
         Some(format!("HTTP/1.1 200 OK\r\ncontent-type: application/octet-stream\r\n\r\n{answer}").into())
     }
 
-    /// Returns the value of the header field `strict-transport-security`, if responses have it.
+    /// Returns the value of the header field `strict-transport-security`; [`None`] if responses do
+    /// not have it.
     pub(super) fn hsts(&self) -> Option<&str> {
         self.hsts.as_deref()
     }
 
-    /// Returns the span that the host adds for a request, unless the host takes no part in traces.
+    /// Creates the trace span of a request; [`None`] if the host takes no part in distributed
+    /// tracing.
     pub(super) fn trace(&self, id: &RequestId, fields: Fields<'_>) -> Option<Trace> {
         let believes = self.believes?;
         let parent = believes.then(|| Parent::of(fields)).flatten();

@@ -1,5 +1,5 @@
-//! Life of one connection: reads requests and answers them one after the other. An idle
-//! connection is parked and keeps only its socket. A closing connection is drained, so
+//! Serves a connection: reads requests and answers them one after the other. An idle connection is
+//! parked, so that it keeps only its socket. At the end, the input of the connection is drained, so
 //! that the client can read the last response.
 
 use std::io;
@@ -43,19 +43,19 @@ const IDLE_CHECK: Duration = Duration::from_millis(250);
 /// buffers at the same time.
 const IDLE_CHECK_UNDER_LOAD: Duration = Duration::from_millis(25);
 
-/// Number of active connections above which idle ones are parked after `IDLE_CHECK_UNDER_LOAD`.
+/// Number of active connections above which idle ones are parked after [`IDLE_CHECK_UNDER_LOAD`].
 const ACTIVE_MANY: usize = 1000;
 
-/// Maximum wait, during shutdown, for the first request of a connection. The client is connected
-/// already, and its request may be on the way.
+/// Maximum time, after shutdown has begun, for which the server waits for the first request of a
+/// connection. The client is connected already, so its request may be on the way.
 pub(crate) const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// Memory of a connection besides its buffers, in bytes.
 const CONNECTION: usize = 8 << 10;
 
-/// Returns the maximum memory of an HTTP/1.1 connection, in bytes: a head in the input, the places
-/// of its parts, the canonical head, responses that wait to be written, and a body in each
-/// direction that is too short to count towards the budget for bodies.
+/// Returns the maximum memory of an HTTP/1.1 connection, in bytes: the head of a request, the
+/// positions of its parts, its canonical form, responses that wait to be written, and in each
+/// direction the largest body that does not count towards the budget for bodies.
 pub fn memory(limits: &ConnectionLimits, response_head_max: usize) -> u64 {
     let output = TOGETHER + response_head_max;
     (CONNECTION + 3 * limits.head_max + output + 2 * UNCOUNTED) as u64
@@ -67,21 +67,21 @@ pub fn more_for_http2(limits: &ConnectionLimits, response_head_max: usize) -> u6
     h2::connection::memory(limits).saturating_sub(memory(limits, response_head_max))
 }
 
-/// Permits and slots of all connections, and the application that they serve.
+/// State for serving connections: the shared state, the permits and the slots.
 pub struct Connections {
-    /// Application that the connections serve.
+    /// State that all connections share.
     pub app: Arc<App>,
     /// Permits, one for each open connection.
     pub permits: Arc<Semaphore>,
-    /// Open connections, from which those to close are chosen when no permit is left.
+    /// Slots of the open connections. They tell which connections to close when no permit is left.
     pub slots: Arc<Slots>,
-    /// Port of a TLS listener, to which clients of plain HTTP are redirected; `None` without TLS.
+    /// Port of a TLS listener, to which clients of plain HTTP are redirected; [`None`] without TLS.
     https: Option<u16>,
 }
 
 impl Connections {
-    /// Creates the state without an open connection. `https` is the port of a TLS listener, if
-    /// there is one.
+    /// Creates the state, without open connections. `https` is the port of a TLS listener, if there
+    /// is one.
     pub fn new(app: Arc<App>, https: Option<u16>) -> Connections {
         let permits = Arc::clone(&app.permits);
         let slots =
@@ -142,8 +142,9 @@ impl Connections {
         }
     }
 
-    /// Performs the TLS handshake. Returns the socket, and the https port to which a client that
-    /// does not speak TLS is redirected; or `None` if the connection has ended.
+    /// Performs the TLS handshake, and returns the socket. If the client does not speak TLS, also
+    /// returns the https port to which it is redirected. Returns `None` if the connection has
+    /// ended.
     async fn shake_hands(&self, stream: TcpStream, peer: Peer, slot: &Slot) -> Option<(Socket, Option<u16>)> {
         let since = Instant::now();
         let tls = self.app.tls.as_ref()?;
@@ -180,9 +181,9 @@ impl Connections {
         None
     }
 
-    /// Waits for input on a parked or new connection. Returns false when the connection is
-    /// to be closed; then no input is unread. (A connection that is active when shutdown
-    /// begins is parked within a second, or its next response says `connection: close`.)
+    /// Waits for input on a parked or new connection. Returns false if no input has arrived and the
+    /// connection has to be closed. (A connection that is active when shutdown begins is parked
+    /// within a second, or its next response says `connection: close`.)
     async fn rest(
         &self,
         socket: &Socket,
@@ -204,7 +205,8 @@ impl Connections {
         socket.has_input()
     }
 
-    /// Serves requests until the connection is idle or ends, or turns out to be of HTTP/2.
+    /// Serves HTTP/1.1 requests until the connection is idle or ends, or the client turns out to
+    /// speak HTTP/2.
     async fn serve_requests(
         &self,
         socket: &Socket,
@@ -279,7 +281,8 @@ enum Next {
     Refused(BadMessage),
 }
 
-/// Waits for the next complete head. Sends the output before it waits.
+/// Waits for the next complete head. Before it waits, sends the responses that have not been sent
+/// yet.
 async fn next_head(stream: &mut Stream, parser: &mut HeadParser, limits: &MessageLimits) -> io::Result<Next> {
     parser.reset();
     loop {
@@ -302,8 +305,8 @@ async fn next_head(stream: &mut Stream, parser: &mut HeadParser, limits: &Messag
     }
 }
 
-/// Closes a connection that has ended. Drains its input first, unless a new connection waits for
-/// the permit.
+/// Closes a connection that has ended. First drains its input, unless a new connection waits for
+/// the permit of this one.
 async fn close(socket: &Socket, slot: &Slot) {
     // Skips draining if a new connection waits for the permit.
     if !slot.gives_way_now() {

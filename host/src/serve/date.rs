@@ -1,4 +1,4 @@
-//! The field `date`, formatted once a second on each thread.
+//! Value of the header field `date`. Each thread formats it at most once per second.
 
 use std::cell::Cell;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -6,11 +6,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use handler_sdk::HttpDate;
 
 thread_local! {
-    /// Second for which the field was last formatted on this thread, and the text.
+    /// Second for which this thread last formatted the value, and the value.
     static LAST: Cell<(u64, [u8; HttpDate::LENGTH])> = const { Cell::new((u64::MAX, [b' '; HttpDate::LENGTH])) };
 }
 
-/// Returns a time in the form of HTTP (RFC 9110, section 5.6.7).
+/// Formats a time as `date` does, such as `Sun, 06 Nov 1994 08:49:37 GMT` (RFC 9110, section
+/// 5.6.7).
 pub(super) fn of(time: SystemTime) -> [u8; HttpDate::LENGTH] {
     let seconds = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (last, text) = LAST.get();

@@ -5,30 +5,31 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use tokio::sync::Notify;
 
-/// Stage in which another process accepts new connections, and a connection ends after its next
-/// response.
+/// Stage in which another process accepts new connections, and each connection of this process ends
+/// after its next response.
 const LEAVING: u8 = 1;
-/// Stage in which idle connections are closed, and others end after their next response.
+/// Stage in which idle connections are closed, and the others end after their next response.
 const CLOSING: u8 = 2;
 
 /// Shutdown signal: the stage of the shutdown, which only advances.
 #[derive(Default)]
 pub struct Ending {
     stage: AtomicU8,
-    /// Whether another process accepts connections.
+    /// Whether another process accepts new connections.
     has_left: AtomicBool,
     waiting: Notify,
 }
 
 impl Ending {
-    /// Lets each connection end after its next response, because another process accepts new
-    /// connections.
+    /// Begins to drain, because another process accepts new connections: each connection ends after
+    /// its next response.
     pub fn leave(&self) {
         self.has_left.store(true, Ordering::SeqCst);
         self.enter(LEAVING);
     }
 
-    /// Lets idle connections end at once, and others after their next response.
+    /// Begins to shut down: idle connections end immediately, and the others after their next
+    /// response.
     pub fn close(&self) {
         self.enter(CLOSING);
     }
@@ -43,7 +44,7 @@ impl Ending {
         self.stage.load(Ordering::Relaxed) >= LEAVING
     }
 
-    /// Returns whether another process accepts connections.
+    /// Returns whether another process accepts new connections.
     pub fn has_left(&self) -> bool {
         self.has_left.load(Ordering::SeqCst)
     }
@@ -53,7 +54,7 @@ impl Ending {
         self.until(LEAVING).await;
     }
 
-    /// Waits until idle connections are to be closed.
+    /// Waits until idle connections have to be closed.
     pub async fn closing(&self) {
         self.until(CLOSING).await;
     }

@@ -32,7 +32,7 @@ use crate::site::directory::{Directory, Site};
 use crate::site::version;
 use crate::telemetry::request_line;
 
-/// Memory of one exchange that the next one on the connection reuses.
+/// Memory that each exchange (a request and its response) on a connection uses again.
 pub struct Reused {
     message: Message,
     places: Places,
@@ -40,8 +40,7 @@ pub struct Reused {
 }
 
 impl Client {
-    /// Allocates the memory of exchanges: enough for most requests, so that it need not grow
-    /// step by step.
+    /// Allocates the memory of exchanges. It is enough for most requests, so that it seldom grows.
     pub fn memory(&self) -> Reused {
         let message = Message { head: Vec::with_capacity(READ_FIRST), ..Message::default() };
         Reused { message, places: Places::default(), sites: self.app.sites.cached() }
@@ -219,7 +218,7 @@ impl Client {
     }
 }
 
-/// Waits for the result of a call, and gives the call up if the client gives up.
+/// Waits for the result of a call. Abandons the call if the client resets its connection or stream.
 async fn unless_gone<C: Channel>(call: impl Future<Output = Ended>, channel: &mut C) -> Result<Ended, Fault> {
     tokio::select! {
         biased;

@@ -1,4 +1,4 @@
-//! Counts of the headers of the PROXY protocol.
+//! Counters of PROXY protocol headers, by outcome.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -15,7 +15,7 @@ pub enum Outcome {
     None,
     /// The peer is not a trusted proxy, so it may not send a header.
     Untrusted,
-    /// The header is malformed, or breaks off.
+    /// The header is malformed or incomplete.
     Bad,
     /// The header did not arrive within `--head-timeout`.
     Late,
@@ -24,12 +24,12 @@ pub enum Outcome {
 /// Names of the outcomes, in the order of [`Outcome`].
 const NAMES: [&str; 7] = ["client", "local", "unknown", "none", "untrusted", "bad", "late"];
 
-/// Numbers of connections for each [`Outcome`] of reading a header of the PROXY protocol.
+/// Number of connections for each [`Outcome`] of reading a header of the PROXY protocol.
 #[derive(Default)]
 pub struct HeaderCounts([AtomicU64; NAMES.len()]);
 
 impl HeaderCounts {
-    /// Returns the name of each outcome with its number of connections.
+    /// Returns the name of each outcome, with the number of connections that had this outcome.
     pub fn all(&self) -> Vec<(&'static str, u64)> {
         NAMES.into_iter().zip(self.0.iter().map(|count| count.load(Relaxed))).collect()
     }

@@ -21,7 +21,7 @@ use crate::serve::stream::Stream;
 
 /// A request whose head has arrived.
 pub(super) struct Arrival<'a> {
-    /// Length of the head, which is at the start of the input.
+    /// Length of the head at the start of the input, in bytes.
     pub(super) length: usize,
     /// Framing of the body.
     pub(super) framing: Framing,
@@ -30,7 +30,8 @@ pub(super) struct Arrival<'a> {
 }
 
 impl Client {
-    /// Answers the request at the start of the input. Returns whether another request may follow.
+    /// Answers the request at the start of the input. Returns whether another request may follow
+    /// it.
     pub(super) async fn answer_next(
         &self,
         stream: &mut Stream,
@@ -42,7 +43,8 @@ impl Client {
         self.answer(&mut Http1 { stream, framing }, head, length, reused).await
     }
 
-    /// Refuses the message at the start of the input.
+    /// Answers the message at the start of the input with an error. `why` says what is wrong with
+    /// it.
     pub(super) async fn refuse_next(&self, stream: &mut Stream, why: BadMessage) -> io::Result<()> {
         let mut begin = &stream.input[..];
         while let Some(behind) = begin.strip_prefix(b"\r\n") {

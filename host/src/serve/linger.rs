@@ -1,5 +1,5 @@
-//! Drains a connection for a while after the last response, so that the client can read the
-//! response.
+//! Drains the input of a connection for a while after the last response, so that the client can
+//! read this response.
 
 use std::time::Duration;
 
@@ -9,9 +9,8 @@ use tokio::time::timeout;
 use crate::net::socket::Socket;
 use crate::serve::stream::{READ, READ_FIRST};
 
-/// Longest time to drain a closing connection. Closing a socket with unread input sends a
-/// reset, which can destroy the response on its way to the client (RFC 9112,
-/// section 9.6).
+/// Maximum time for which a closing connection is drained. To close a socket with unread input
+/// sends a reset, which can destroy the response on its way to the client (RFC 9112, section 9.6).
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 /// Maximum number of bytes to drain from a closing connection.

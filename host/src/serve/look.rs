@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep, sleep};
 
-/// Detector that checks at intervals whether the connection was active.
+/// Detector that checks at regular intervals whether a connection was active.
 pub struct Look {
     /// Time between two checks.
     interval: Duration,

@@ -1,4 +1,4 @@
-//! Certificate that a client has shown, as a handler gets it.
+//! Certificate that a client has presented, in the form in which a handler gets it.
 
 use host_http::request::ClientCert;
 use x509_parser::certificate::X509Certificate;
@@ -9,10 +9,10 @@ use x509_parser::x509::{AttributeTypeAndValue, X509Name};
 use crate::hex::{self, hex};
 use crate::net::tls_stream::TlsStream;
 
-/// Maximum length of a subject in bytes. A longer subject is left out.
+/// Maximum length of a subject in bytes. A longer subject is replaced by an empty one.
 const SUBJECT_MAX: usize = 1024;
 
-/// Returns the certificate that rustls has verified, if the client has shown one.
+/// Returns the certificate that the client has presented and rustls has verified, if there is one.
 pub(super) fn of(tls: &TlsStream) -> Option<ClientCert> {
     tls.session(|session| {
         let der = session.peer_certificates()?.first()?;
@@ -23,8 +23,9 @@ pub(super) fn of(tls: &TlsStream) -> Option<ClientCert> {
     })
 }
 
-/// Formats a name as RFC 4514 does, but in the order of the certificate and with a space behind
-/// each comma. The result is one line of visible ASCII, and differs for different names.
+/// Formats a name as RFC 4514 does, except that its parts stay in the order of the certificate, and
+/// that a space follows each comma. The result is one line of visible ASCII, and is different for
+/// different names.
 fn subject(name: &X509Name<'_>) -> String {
     let parts = name.iter_rdn().map(|part| part.iter().map(attribute).collect::<Vec<_>>().join("+"));
     parts.collect::<Vec<_>>().join(", ")
@@ -40,8 +41,8 @@ fn attribute(attribute: &AttributeTypeAndValue<'_>) -> String {
     }
 }
 
-/// Escapes each byte that has a meaning in a name, or is not visible ASCII, as a backslash and two
-/// hexadecimal digits.
+/// Escapes each byte that has a special meaning in a formatted name, or is not visible ASCII, as a
+/// backslash and two hexadecimal digits.
 fn escaped(text: &str) -> String {
     let last = text.len().saturating_sub(1);
     let is_plain = |index: usize, byte: u8| match byte {

@@ -1,4 +1,4 @@
-//! Checks a response, and writes its head to the channel of the request.
+//! Checks a response, and writes its head to the [`Channel`] of the request.
 
 use std::ops::Range;
 
@@ -14,7 +14,7 @@ pub(super) struct Put {
     pub(super) status: u16,
     /// Length of the head in bytes.
     pub(super) head: usize,
-    /// Range of the response that is sent as the body, behind the head.
+    /// Range of the response that is sent as the body, after the head.
     pub(super) body: Range<usize>,
 }
 
@@ -31,8 +31,8 @@ pub(super) fn connection(closes: bool, version: Version) -> Option<&'static str>
     }
 }
 
-/// Checks a response, whose head may have at most `head_max` bytes, and writes the head that the
-/// client gets to the channel.
+/// Checks a response, and writes the head for the client to the channel. Fails if the response is
+/// invalid, or if its head takes more than `head_max` bytes.
 pub(super) fn put<C: Channel>(
     channel: &mut C,
     response: &[u8],

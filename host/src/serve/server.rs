@@ -25,11 +25,11 @@ use crate::telemetry::service;
 /// new connection. Meanwhile connections wait in the kernel's queue.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
-/// Shortest time between two warnings of one kind.
+/// Minimum time between two warnings of the same kind.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Maximum wait, after `--drain` has passed, until idle connections are closed, if another process
-/// has taken the sockets.
+/// Maximum additional time after `--drain` for connections to end, if another process has taken
+/// over the sockets. Idle connections are closed when this time begins.
 const LAST: Duration = Duration::from_secs(1);
 
 /// Why the server ends.
@@ -37,7 +37,7 @@ const LAST: Duration = Duration::from_secs(1);
 pub enum End {
     /// A signal stops the server (SIGTERM or SIGINT).
     Stopped,
-    /// The process with this id has taken over the sockets and serves.
+    /// The process with this id has taken over the sockets and serves instead.
     HandedOver(u32),
 }
 
@@ -94,7 +94,7 @@ struct AcceptLoop {
 }
 
 impl AcceptLoop {
-    /// Accepts connections until shutdown, and goes on after a panic.
+    /// Accepts connections until shutdown. Starts again after a panic.
     async fn accept_always(self: Arc<Self>) {
         // The cause of a panic is not logged here: the panic hook has logged it.
         while tokio::spawn(Arc::clone(&self).accept()).await.is_err_and(|failed| failed.is_panic()) {
@@ -102,8 +102,8 @@ impl AcceptLoop {
         }
     }
 
-    /// Accepts connections until shutdown, then those still in the backlog, unless another process
-    /// takes them.
+    /// Accepts connections until shutdown, and then those that wait in the backlog, unless another
+    /// process takes these.
     async fn accept(self: Arc<Self>) {
         let ending = &self.connections.app.ending;
         let (mut full, mut exhausted) = (LimitedWarning::default(), LimitedWarning::default());

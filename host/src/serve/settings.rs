@@ -14,20 +14,21 @@ use crate::serve::write_pace::WriteBounds;
 pub struct Settings {
     /// Limits of one connection and its messages.
     pub limits: ConnectionLimits,
-    /// Maximum wait on shutdown for requests in flight.
+    /// Maximum time for which a shutdown waits for requests in flight.
     pub drain: Duration,
-    /// Proxies whose `x-forwarded-for` header is trusted.
+    /// Proxies whose forwarding fields, such as `x-forwarded-for`, and PROXY headers are trusted.
     pub trusted: Vec<Trusted>,
-    /// How the host takes part in traces.
+    /// How the host takes part in distributed tracing, by the header field `traceparent`.
     pub traceparent: Traceparent,
-    /// Time for which browsers are to use https only (`strict-transport-security`), if they are
-    /// told.
+    /// Time for which browsers have to use https only (`strict-transport-security`); [`None`] if
+    /// responses do not have this field.
     pub hsts: Option<Duration>,
-    /// Whether HTTP/2 is spoken without TLS.
+    /// Whether the server accepts HTTP/2 without TLS.
     pub h2c: bool,
-    /// Whether HTTP/2 is offered to clients that use TLS.
+    /// Whether the server offers HTTP/2 to clients that use TLS.
     pub h2_over_tls: bool,
-    /// Whether responses name the version that answered.
+    /// Whether responses have the number of the version that answered, in the field
+    /// `x-handler-version`.
     pub tell_version: bool,
     /// Whether the response to a fault shows its cause (`--dev`).
     pub tell_cause: bool,

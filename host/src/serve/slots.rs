@@ -1,6 +1,6 @@
-//! Open connections, and the choice of which to close when a new one arrives and no
-//! permit is left. The lock on all of them is taken when a connection opens or closes
-//! and when a permit is missing, but never per request.
+//! Keeps track of the open connections, and chooses which of them give way: they are closed,
+//! because a new connection arrives and no permit is left. The lock on all of them is taken when a
+//! connection opens or closes and when a permit is missing, but never per request.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
@@ -11,19 +11,20 @@ use std::time::Duration;
 use host_http::client_net::ClientNet;
 use tokio::time::Instant;
 
-/// One in this many open connections is closed at a time. When many are open, several are
-/// closed at once, so that not every new connection has to scan them all.
+/// One in this many open connections, and at least one, is closed when a permit is missing. When
+/// many are open, several are closed at once, so that not every new connection has to scan them
+/// all.
 const BATCH: usize = 256;
 
-/// Time for which a new connection may wait with its first request before it can be
-/// closed for another one.
+/// Maximum time for which a new connection that has not sent a request is protected from being
+/// closed to make room for another one.
 pub(crate) const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
-/// Open connections.
+/// Slots of all open connections.
 pub struct Slots {
     /// Slots by their addresses in memory.
     taken: Mutex<HashMap<usize, Arc<Slot>>>,
-    /// Time after which a transfer counts as slow.
+    /// Time after which a transfer counts as slow, so that its connection may have to give way.
     grace: Duration,
     /// Whether the client with the most connections gives way first.
     fair: bool,
@@ -93,7 +94,8 @@ impl Slots {
         Taken { slot, slots: Arc::clone(self) }
     }
 
-    /// Makes connections give way for a new connection of `client`, at least one if any qualifies.
+    /// Makes connections give way to a new connection of `client`. Chooses at least one, if any
+    /// qualifies.
     pub fn make_room(&self, client: Option<ClientNet>) {
         let taken = self.lock();
         let greedy = self.greedy(&taken, client);
@@ -106,8 +108,8 @@ impl Slots {
         }
     }
 
-    /// Returns the client with the most connections, if these are more than the newcomer's
-    /// client will have with the new connection.
+    /// Returns the client with the most connections, if it has more of them than the client
+    /// `newcomer` will have with its new connection; [`None`] if fair sharing is off.
     fn greedy(&self, taken: &HashMap<usize, Arc<Slot>>, newcomer: Option<ClientNet>) -> Option<ClientNet> {
         if !self.fair {
             return None;
@@ -175,8 +177,8 @@ impl Slot {
         std::future::poll_fn(|cx| self.poll_gives_way(cx, AFTER_RESPONSE)).await;
     }
 
-    /// Records that the connection waits for its client in the middle of a transfer. Ready
-    /// when the connection has to give way at once.
+    /// Records that the connection waits for its client in the middle of a transfer. Is ready when
+    /// the connection has to give way at once.
     pub fn poll_transfers(&self, cx: &mut Context<'_>) -> Poll<()> {
         let mut state = self.lock();
         if !matches!(state.activity, Activity::Transferring { .. }) {
@@ -222,7 +224,7 @@ impl Slot {
     }
 }
 
-/// Guard of an open connection, which removes it from the open ones on drop.
+/// Guard of an open connection. Removes the connection from [`Slots`] on drop.
 pub struct Taken {
     /// Entry of the connection.
     pub slot: Arc<Slot>,
@@ -250,7 +252,7 @@ mod tests {
         Some(ClientNet::V4(number))
     }
 
-    /// Returns the time this many seconds ago.
+    /// Returns the time that was this many seconds ago.
     fn ago(seconds: u64) -> Instant {
         Instant::now() - Duration::from_secs(seconds)
     }
@@ -260,7 +262,8 @@ mod tests {
         (state.activity, state.moved) = (activity, moved);
     }
 
-    /// Returns the order in which connections give way for a newcomer.
+    /// Returns the indices of the connections in `taken`, in the order in which they give way to
+    /// new connections of the client `newcomer`.
     fn order(slots: &Slots, taken: &[&Taken], newcomer: Option<ClientNet>) -> Vec<usize> {
         let mut order = Vec::new();
         for _ in taken {

@@ -13,23 +13,23 @@ use tokio::time::{Instant, Sleep, sleep, timeout_at};
 use crate::serve::look::Look;
 use crate::serve::transport::Transport;
 
-/// Maximum room for one read, in bytes.
+/// Maximum size of the buffer for one read, in bytes.
 pub(crate) const READ: usize = 8 << 10;
 
-/// Room for the first read, and initial capacity of the output, in bytes. Most requests fit, and
-/// the allocator has free blocks of this size for new connections.
+/// Size of the buffer for the first read, and initial capacity of the output, in bytes. Most
+/// requests fit into it, and the allocator has free blocks of this size for new connections.
 pub(crate) const READ_FIRST: usize = 1 << 10;
 
-/// Maximum length of a response body that is copied to the output behind its head, in bytes. A
+/// Maximum length of a response body that is copied to the output after its head, in bytes. A
 /// longer body is written without a copy.
 const COPIED_MAX: usize = 4 << 10;
 
-/// Length of the output above which responses to pipelined requests are sent, in bytes. Shorter
-/// responses are gathered and written together.
+/// Length of the output above which responses to pipelined requests are sent immediately, in bytes.
+/// Shorter responses are collected, and sent together.
 pub(crate) const TOGETHER: usize = 32 << 10;
 
-/// Maximum time for which a response waits for the responses to requests that arrived with its own
-/// request.
+/// Maximum time for which a response waits to be sent together with the responses to requests that
+/// arrived at the same time.
 const TOGETHER_TIME: Duration = Duration::from_millis(1);
 
 /// Result of a wait for input from the client.
@@ -41,7 +41,7 @@ pub enum Arrived {
     End,
     /// The connection is idle: no part of a head has arrived since this time.
     Idle(Instant),
-    /// The deadline has passed for the whole head, or for more bytes of a body.
+    /// The whole head, or more bytes of a body, did not arrive in time.
     TooSlow,
     /// The connection has to give way to another one.
     GaveWay,
@@ -51,16 +51,16 @@ pub enum Arrived {
 pub struct Stream {
     transport: Transport,
     head_timeout: Duration,
-    /// Bytes that were received and not used yet.
+    /// Bytes that were received and are not processed yet.
     pub input: BytesMut,
-    /// Room for the next read of a head, in bytes. It grows when a read fills it.
+    /// Size of the buffer for the next read of a head, in bytes. It grows when a read fills it.
     room: usize,
-    /// Responses that were not written yet.
+    /// Responses that are not sent yet.
     pub output: Vec<u8>,
     look: Look,
     /// Timeout of an incomplete head.
     head_timer: Option<Pin<Box<Sleep>>>,
-    /// Time at which the oldest request was read whose response is in the output.
+    /// Time at which the oldest request was read whose response has not been sent yet.
     unsent_since: Option<Instant>,
     /// Why a write failed. No other response may follow, because a part of the failed one may have
     /// been sent.
@@ -68,8 +68,8 @@ pub struct Stream {
 }
 
 impl Stream {
-    /// Creates a stream that begins between two messages. It is idle when nothing arrives
-    /// for `idle` to twice `idle`, depending on when the timer checks.
+    /// Creates a stream at the start of a message. The stream is idle if nothing has arrived for
+    /// `idle` to twice `idle`, depending on when the timer checks.
     pub fn new(transport: Transport, head_timeout: Duration, idle: Duration) -> Stream {
         Stream {
             transport,
@@ -89,8 +89,8 @@ impl Stream {
         self.transport.socket().reset().await;
     }
 
-    /// Records that a head or a whole message has arrived: stops the head timeout, and counts as
-    /// activity.
+    /// Records that a head or a whole message has arrived. Stops the timeout of the head, and
+    /// counts as activity of the connection.
     pub fn is_complete(&mut self) {
         self.look.busy = true;
         self.head_timer = None;
@@ -128,11 +128,8 @@ impl Stream {
         .await
     }
 
-    /// Waits until `until` for more bytes of a body, and reads them into the input.
-    ///
-    /// # Errors
-    ///
-    /// When the connection is gone, or the client reads earlier responses too slowly.
+    /// Sends the output, and waits for more bytes of a body, but at most until `until`. Appends the
+    /// bytes to the input.
     pub async fn more_of_body(&mut self, until: Instant) -> io::Result<Arrived> {
         let mut input = std::mem::take(&mut self.input);
         input.reserve(READ);
@@ -141,12 +138,8 @@ impl Stream {
         arrived
     }
 
-    /// Sends the output, and waits until `until` for more bytes of a body, which are read into
-    /// `into`.
-    ///
-    /// # Errors
-    ///
-    /// When the connection is gone, or the client reads earlier responses too slowly.
+    /// Sends the output, and waits for more bytes of a body, but at most until `until`. Appends the
+    /// bytes to `into`.
     pub async fn read_body(&mut self, into: &mut impl BufMut, until: Instant) -> io::Result<Arrived> {
         self.flush().await?;
         let read = poll_fn(|cx| match self.transport.poll_read(cx, into)? {
@@ -157,12 +150,8 @@ impl Stream {
         timeout_at(until, read).await.unwrap_or(Ok(Arrived::TooSlow))
     }
 
-    /// Sends the output and then `body`. May put a short body off until [`Stream::flush`]. The
-    /// request was read at `since`.
-    ///
-    /// # Errors
-    ///
-    /// When the connection is gone, or the client reads too slowly.
+    /// Sends the output and then `body`. A short body may stay in the output until
+    /// [`Stream::flush`]. `since` is the time at which the request was read.
     pub async fn send(&mut self, body: &[u8], since: Instant) -> io::Result<()> {
         if body.len() > COPIED_MAX {
             return self.write_all(body).await;
@@ -174,11 +163,11 @@ impl Stream {
         if is_late || self.output.len() > TOGETHER { self.flush().await } else { Ok(()) }
     }
 
-    /// Returns why an earlier write failed, if one did.
+    /// Fails if an earlier write has failed.
     ///
     /// # Errors
     ///
-    /// When an earlier write failed.
+    /// The error of the earlier write.
     pub fn check(&mut self) -> io::Result<()> {
         self.broken.take().map_or(Ok(()), Err)
     }

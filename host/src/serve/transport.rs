@@ -1,5 +1,5 @@
-//! Socket of an active connection. Its slot knows when the connection waits for the client, and a
-//! client that reads too slowly is given up.
+//! Socket of an active connection. Records in the slot of the connection when it waits for its
+//! client, and fails if the client reads too slowly.
 
 use std::io::{self, IoSlice};
 use std::sync::Arc;
@@ -17,7 +17,8 @@ pub struct Transport {
     socket: Socket,
     slot: Arc<Slot>,
     write: WriteBounds,
-    /// Whether the slot says that the connection waits for its client in a transfer.
+    /// Whether this transport has told the slot that the connection waits for its client in a
+    /// transfer.
     waits: bool,
 }
 
@@ -44,8 +45,8 @@ impl Transport {
         Poll::Ready(Ok(received))
     }
 
-    /// Writes as many bytes as the client takes in, and waits while the client takes in none. Fails
-    /// if the client is too slow, or if the connection has to give way. `pace` measures the client
+    /// Writes as many bytes as the socket accepts, and waits while it accepts none. Fails if the
+    /// client reads too slowly, or if the connection has to give way. `pace` measures the client
     /// from the first write that blocked.
     pub fn poll_write(
         &mut self,
@@ -76,8 +77,8 @@ impl Transport {
         }
     }
 
-    /// Tells the slot that the connection waits for its client. Ready when the connection
-    /// has to give way at once.
+    /// Tells the slot that the connection waits for its client. Is ready when the connection has to
+    /// give way at once.
     pub fn poll_transfers(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.waits = true;
         self.slot.poll_transfers(cx)
@@ -90,9 +91,9 @@ impl Transport {
         }
     }
 
-    /// Records bytes of a transfer in the slot, for a caller that has told the slot itself that the
-    /// connection waits for its client (HTTP/2). Does nothing while this transport has told the
-    /// slot so, because it then records the bytes as well.
+    /// Records in the slot that bytes of a transfer have moved. HTTP/2 calls this, because it tells
+    /// the slot itself that the connection waits for its client. Does nothing while this transport
+    /// has told the slot so, because then the transport records the bytes too.
     pub fn moved_elsewhere(&self, bytes: usize) {
         if !self.waits {
             self.slot.moved(bytes);

@@ -15,7 +15,7 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Limits on how slowly a client may read.
 #[derive(Clone, Copy, Debug)]
 pub struct WriteBounds {
-    /// Longest time for which a client may read nothing.
+    /// Maximum time for which a client may read nothing.
     pub timeout: Duration,
     /// Minimum rate at which a client has to read, in bytes per second.
     pub rate_min: usize,
@@ -92,8 +92,8 @@ mod tests {
     const BOUNDS: WriteBounds =
         WriteBounds { timeout: Duration::from_secs(30), rate_min: 100, window: Duration::from_secs(10) };
 
-    /// Returns the second in which the connection ends, if the client reads
-    /// `bytes(second)` bytes in each second, and the error.
+    /// Simulates a client that reads `bytes(second)` bytes in each second. Returns the second in
+    /// which the connection ends, and the error; [`None`] if the connection does not end.
     fn given_up(bytes: impl Fn(u32) -> usize) -> Option<(u32, String)> {
         let began = Instant::now();
         let mut pace = WritePace::new(BOUNDS, began);

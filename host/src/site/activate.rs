@@ -1,5 +1,5 @@
-//! Stages that a candidate passes before it may serve. None of them runs on a serving
-//! thread.
+//! Stages that a candidate passes, and the [`Activator`], which carries out those from `Compile` to
+//! `Probe`. It does not run on threads that serve requests.
 
 use std::fmt;
 use std::sync::Arc;
@@ -42,7 +42,7 @@ pub enum Stage {
     Watch,
 }
 
-/// Reason for which a candidate was rejected.
+/// Reason why a candidate was rejected.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
 #[error("{stage}: {cause}")]
 pub struct Rejection {
@@ -50,10 +50,10 @@ pub struct Rejection {
     pub stage: Stage,
     /// What was found, and what was expected.
     pub cause: String,
-    /// What to change in the module, or in the limits.
+    /// What to change in the module, or in the limits, so that the candidate passes.
     pub remedy: Option<String>,
-    /// Whether the failure may be temporary, so that the same file is tried again when it
-    /// is read next.
+    /// Whether the failure may be temporary. If so, the same file is tried again when it is read
+    /// the next time.
     pub is_passing: bool,
 }
 
@@ -93,30 +93,30 @@ impl Times {
         &self.taken
     }
 
-    /// Returns a rejection in the stage in progress.
+    /// Creates a rejection in the stage in progress, with this cause and without a remedy.
     pub fn rejection(&self, cause: impl Into<String>) -> Rejection {
         Rejection { stage: self.stage, cause: cause.into(), remedy: None, is_passing: false }
     }
 }
 
-/// Prepares candidates.
+/// Compiles, checks and starts candidates, and sends the probes to them.
 #[derive(Clone)]
 pub struct Activator {
     /// Engine that runs the candidates.
     pub engine: Engine,
     /// Compiler processes.
     pub compilers: Compilers,
-    /// Machine code that the sites of the server share.
+    /// Compiled modules that all sites of the server share.
     pub shelf: Shelf,
 }
 
 impl Activator {
-    /// Compiles a candidate, checks it against the contract, starts it once, and
-    /// sends the probes. Only compiling has a lower priority than serving: calls of the
-    /// candidate have a deadline, which they must not miss because the server is busy.
+    /// Compiles a candidate, checks it against the contract, starts it once, and sends the probes.
+    /// Only compiling has a lower priority than serving: calls of the candidate have a deadline,
+    /// which they must not miss because the server is busy.
     ///
-    /// `compiled` is the result of an earlier compilation of the same bytes, if there is
-    /// one. Otherwise they are compiled at `priority`.
+    /// `compiled` is the result of an earlier compilation of the same bytes, if there is one. If
+    /// neither it nor the shelf has a result, the bytes are compiled at `priority`.
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! Which version a restart begins with, as `host status` shows it.
+//! Tells which version serves first after a restart, as `host status` shows it.
 
 use std::fmt;
 
@@ -8,17 +8,18 @@ use serde::{Deserialize, Serialize};
 /// What the state folder holds for a restart.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AfterRestart {
-    /// Absolute path of the state folder; absent if the server has none. Then a restart begins
+    /// Absolute path of the state folder; absent if the server has none, so that a restart begins
     /// with the module of the command line or the configuration.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub state_dir: Option<String>,
-    /// Number of the version that the folder holds as the current one.
+    /// Number of the version that the state folder holds as the current one, with which a restart
+    /// begins.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub version: Option<u64>,
-    /// Number of the candidate whose rollout goes on then.
+    /// Number of the candidate whose rollout goes on after a restart; absent if none does.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub rollout: Option<u64>,
-    /// Why the latest change is not saved.
+    /// Reason for which the latest change is not saved in the state folder; absent if it is saved.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cause: Option<String>,
 }

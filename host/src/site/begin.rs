@@ -1,5 +1,5 @@
-//! Chooses the first version after the start: the one that served when an earlier
-//! process ended, or the one that the command line names.
+//! Chooses the version that serves first after the start: the one that served when an earlier
+//! process ended, or the one that the command line or the configuration names.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,33 +18,34 @@ use crate::site::state_dir::{Left, StateDir};
 use crate::site::store;
 use crate::site::version::{Candidate, Label, Origin, Version, hint};
 
-/// First version, and the state that an earlier process has saved.
+/// Version that serves first, and the state that an earlier process has saved.
 pub struct Beginning {
-    /// First version, which has passed all stages.
+    /// First version. It was compiled, checked and started, and has passed the probes.
     pub version: Version,
     /// Bytes of the first version.
     pub file: Arc<[u8]>,
-    /// History, which has the first version as a candidate, unless the version is restored.
+    /// History of versions. It contains the first version as a candidate, unless that version was
+    /// restored.
     pub history: History,
     /// Requirements of the configuration: source of the handler, values, probes, gate and plan.
     pub demand: Demand,
     /// State folder, if there is one.
     pub dir: Option<StateDir>,
-    /// Saved state of an earlier process. The first version may be one of the versions in this
-    /// state.
+    /// State that an earlier process has saved. It may contain the first version.
     pub left: Option<State>,
     /// Versions that the previous process has handed over in an upgrade; [`None`] after an ordinary
     /// start.
     pub taken_over: Option<TakenOver>,
 }
 
-/// Versions that the previous process has handed over in an upgrade. Until `Swapper::go_on`, only
-/// the previous process accepts changes.
+/// Versions that the previous process has handed over in an upgrade. Until
+/// [`Swapper::go_on`](crate::site::swapper::Swapper::go_on), only the previous process accepts
+/// changes.
 pub struct TakenOver {
-    /// Bytes of versions that are not in the state folder.
+    /// Labels and modules of the versions that are not in the state folder.
     pub files: Vec<(Label, Arc<[u8]>)>,
-    /// Version that the first version replaced, if it could be prepared. A rollback goes to this
-    /// version.
+    /// Version that the first version replaced, to which a rollback goes; [`None`] if there is
+    /// none, or if it could not be prepared.
     pub before: Option<Version>,
 }
 
@@ -83,8 +84,8 @@ pub async fn go_on(
     Ok(Beginning { version, file, history, demand, dir, left: Some(state), taken_over })
 }
 
-/// Loads the first version: from the state folder, or else from the module file, or
-/// else the embedded handler. The version passes all stages of a swap but `Save`.
+/// Loads the first version: from the state folder, or else from the module file, or else the
+/// embedded handler. Compiles, checks and starts it, and sends the probes.
 ///
 /// # Errors
 ///
@@ -137,7 +138,8 @@ async fn restore(
     None
 }
 
-/// Prepares a version of an earlier process. Returns the version with the bytes of its module.
+/// Prepares a version that an earlier process has saved or handed over. Returns the version with
+/// the bytes of its module.
 async fn prepare(
     activator: &Activator,
     demand: &Demand,

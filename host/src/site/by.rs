@@ -1,16 +1,16 @@
-//! Who ordered a swap or a rollback, for the log.
+//! Who ordered a change, such as a swap or a rollback, for the log.
 
 use std::fmt;
 use std::net::SocketAddr;
 
-/// Who ordered a swap or a rollback.
+/// Who ordered a change, such as a swap, a rollback, or a change of a rollout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     /// A change of the module file.
     File,
-    /// SIGHUP.
+    /// The signal SIGHUP.
     Hangup,
-    /// SIGUSR2.
+    /// The signal SIGUSR2.
     Upgrade,
     /// A client of the control socket.
     Client {
@@ -19,19 +19,19 @@ pub enum By {
         /// Process id of the client, if the kernel knows it.
         process: Option<i32>,
     },
-    /// Judge of a version.
+    /// The judge, which has found that a version is worse.
     Verdict,
-    /// Plan of a rollout.
+    /// The plan of a rollout, by which the next change is due.
     Rollout,
-    /// Restart of the server.
+    /// A restart of the server, which continues or ends a rollout.
     Restart,
-    /// Client of the API at this address.
+    /// A client of the API over TCP, with this address.
     Remote(SocketAddr),
 }
 
 impl By {
-    /// Returns whether the module file is tried even if its content is unchanged, such as after a
-    /// rejection.
+    /// Returns whether the module file is tried even if its content is unchanged, for example after
+    /// it was rejected.
     pub(super) fn tries_again(self) -> bool {
         self != By::File
     }

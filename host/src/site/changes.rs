@@ -6,27 +6,28 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot::{self, Receiver, Sender};
 
-/// Changes of one site, of which only the newest may publish.
+/// Changes of the current version of one site. Only the newest of them may publish.
 #[derive(Default)]
 pub(super) struct Changes(Mutex<Newest>);
 
 #[derive(Default)]
 struct Newest {
     number: u64,
-    /// Number of calls that have changed something or may have, for [`Changes::close`].
+    /// Number of calls that may have changed something. [`Changes::close`] compares it with an
+    /// earlier number.
     touched: u64,
-    /// Ends the work on the candidate of the newest change: as superseded when dropped, as aborted
-    /// when a message is sent.
+    /// Cancels the newest change: as [`Cancelled::Superseded`] when it is dropped, as
+    /// [`Cancelled::Aborted`] when a message is sent.
     cancel: Option<Sender<Aborted>>,
 }
 
-/// Change of the current version, for which a candidate is prepared.
+/// Change of the current version that is in progress: its candidate is being prepared.
 pub(super) struct Change {
     number: u64,
     cancelled: Receiver<Aborted>,
 }
 
-/// Message that an operator has ended the work on a candidate.
+/// Message by which an operator ends the work on a candidate.
 struct Aborted;
 
 /// Why the work on a candidate was cancelled.
@@ -49,13 +50,13 @@ impl Changes {
         Change { number: newest.number, cancelled }
     }
 
-    /// Runs `publish`, unless a change has begun that is newer than `change`.
+    /// Runs `publish`, unless a newer change than `change` has begun. Returns its result.
     pub(super) fn if_newest<T>(&self, change: &Change, publish: impl FnOnce() -> T) -> Option<T> {
         let newest = self.touch();
         (newest.number == change.number).then(publish)
     }
 
-    /// Runs `publish` at once. If `publish` succeeds, cancels the change in progress, if any.
+    /// Runs `publish` immediately. If `publish` succeeds, cancels the change in progress, if any.
     pub(super) fn overrule<T, E>(&self, publish: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let mut newest = self.touch();
         let published = publish()?;
@@ -64,14 +65,14 @@ impl Changes {
         Ok(published)
     }
 
-    /// Runs `publish` at once, under the lock. A change in progress goes on.
+    /// Runs `publish` immediately, while it holds the lock. A change in progress goes on.
     pub(super) fn beside<T>(&self, publish: impl FnOnce() -> T) -> T {
         let _newest = self.touch();
         publish()
     }
 
-    /// Cancels the change in progress, on an operator's order. Returns whether a change was in
-    /// progress.
+    /// Cancels the change in progress, because an operator ordered it. Returns whether there was
+    /// one.
     pub(super) fn cancel(&self) -> bool {
         let mut newest = self.touch();
         let is_prepared = newest.cancel.take().is_some_and(|cancel| cancel.send(Aborted).is_ok());
@@ -103,7 +104,8 @@ impl Changes {
         Some(published)
     }
 
-    /// Runs `look` while nothing changes. Also returns a mark for [`Changes::close`].
+    /// Runs `look` while nothing can change. Returns a mark for [`Changes::close`], and the result
+    /// of `look`.
     pub(super) fn look<T>(&self, look: impl FnOnce() -> T) -> (u64, T) {
         let newest = self.newest();
         (newest.touched, look())

@@ -13,8 +13,8 @@ use host_http::field::Fields;
 use crate::site::traffic::Traffic;
 use crate::site::version::Version;
 
-/// Version that answers a request. Stays the same, and in memory, if another version is published
-/// meanwhile.
+/// Version that answers a request. It stays the same, and stays in memory, even if a new version is
+/// published meanwhile.
 pub struct Serving {
     traffic: Guard<Arc<Traffic>>,
     is_candidate: bool,
@@ -32,8 +32,7 @@ impl Deref for Serving {
 }
 
 impl Serving {
-    /// Masks the secrets of the site in a text: those of the current version, and of the candidate
-    /// of a rollout.
+    /// Masks the secrets of the current version, and of the candidate of a rollout, in a text.
     pub fn mask<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut masked = self.traffic.current.module.values().mask(text);
         if let Some(split) = &self.traffic.split {
@@ -59,7 +58,7 @@ impl Current {
         Serving { traffic: self.0.load(), is_candidate: false }
     }
 
-    /// Returns the version that answers a request: the current one, or the candidate of a
+    /// Returns the version that answers this request: the current one, or the candidate of a
     /// rollout.
     pub(super) fn version_for(&self, fields: Fields<'_>, client: Peer, address: &str) -> Serving {
         let traffic = self.0.load();
@@ -91,31 +90,30 @@ pub struct Published<T>(Arc<ArcSwap<T>>);
 pub struct Cached<T>(Cache<Arc<ArcSwap<T>>, Arc<T>>);
 
 impl<T> Published<T> {
-    /// Publishes the first value.
+    /// Creates the holder with the first value.
     pub fn new(value: T) -> Published<T> {
         Published(Arc::new(ArcSwap::from_pointee(value)))
     }
 
-    /// Returns the current value. The guard keeps this value in memory if another is published
+    /// Returns the current value. The guard keeps it in memory even if a new value is published
     /// meanwhile.
     pub fn get(&self) -> Guard<Arc<T>> {
         self.0.load()
     }
 
-    /// Returns a reader that caches the value.
+    /// Returns a reader that caches the latest value.
     pub fn cached(&self) -> Cached<T> {
         Cached(Cache::new(Arc::clone(&self.0)))
     }
 
-    /// Publishes another value. Existing guards keep the old value.
+    /// Replaces the value. Existing guards keep the old value.
     pub fn set(&self, value: T) {
         self.0.store(Arc::new(value));
     }
 }
 
 impl<T> Cached<T> {
-    /// Returns the current value. Loads the value only if another was published since the last
-    /// call.
+    /// Returns the current value. Loads it only if a new value was published since the last call.
     pub fn get(&mut self) -> &T {
         self.0.load()
     }

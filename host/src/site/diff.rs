@@ -1,4 +1,4 @@
-//! Compares a module with a version on the requests of the journal, without publishing it.
+//! Compares a module with a version on the requests of the journal. The module is not published.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::site::shared::Shared;
 use crate::site::swap::{GONE, IsGone, until_gone};
 use crate::site::version::{Candidate, Origin};
 
-/// Order to compare a module with a version.
+/// Parameters of a comparison of a module with a version.
 pub struct Diff {
     /// Name of the module, for messages.
     pub name: String,
@@ -23,27 +23,28 @@ pub struct Diff {
     pub bytes: Vec<u8>,
     /// Number of the version to compare with; [`None`] stands for the current version.
     pub against: Option<u64>,
-    /// Headers that may differ, in addition to those that the configuration of the site names.
+    /// Header fields that may differ, in addition to those that the configuration of the site
+    /// names.
     pub ignore_fields: Vec<HeaderName>,
-    /// Largest number of examples that are reported for each kind of difference and each class of
-    /// requests.
+    /// Maximum number of examples that the report shows for each kind of difference in each class
+    /// of requests.
     pub examples: usize,
-    /// Maximum time of the replay. Requests that are left over are not compared.
+    /// Maximum time of the comparison. Requests that remain after this time are not compared.
     pub time: Duration,
 }
 
-/// Reason for which a module was not compared.
+/// Reason why a module was not compared. A text is a message for the client.
 pub enum NotCompared {
     /// The module cannot serve.
     Rejected(Rejection),
-    /// The version to compare with is not kept.
+    /// The site does not keep the version to compare with.
     NotKept(String),
-    /// The work did not end: it panicked, or the client disconnected.
+    /// The comparison was not completed: it panicked, or the client disconnected.
     Failed(String),
 }
 
 impl Shared {
-    /// Compares a module, as `Swapper::diff` describes.
+    /// Compares a module, as [`Swapper::diff`](crate::site::swapper::Swapper::diff) describes.
     pub(super) async fn diff(self: Arc<Self>, diff: Diff, is_gone: IsGone) -> Result<Report, NotCompared> {
         tokio::select! {
             biased;

@@ -12,7 +12,8 @@ use crate::rollout::journal::Journal;
 use crate::site::probation::Probation;
 use crate::site::swapper::Swapper;
 
-/// Site: a handler with its own versions, limits and permits, at its hosts and its path.
+/// Site: a handler with its own versions, limits and permits. It answers the requests to its hosts
+/// and below its path.
 #[derive(Clone)]
 pub struct Site {
     /// Name of the site in the configuration and the log.
@@ -21,9 +22,10 @@ pub struct Site {
     pub place: Place,
     /// Handle to the versions of the site.
     pub swapper: Swapper,
-    /// Journal of recent requests, on which candidates are proved.
+    /// Journal of recent requests, with which candidates are tested.
     pub journal: Arc<Journal>,
-    /// Watch of the newest version.
+    /// Watch of the newest version, which collects requests to find out whether the version is
+    /// worse than the one before.
     pub probation: Arc<Probation>,
     /// Counters of the requests and changes of the site.
     pub metrics: Arc<OfSite>,
@@ -32,7 +34,7 @@ pub struct Site {
 }
 
 impl Site {
-    /// Returns the name, unless the site is the default one.
+    /// Returns the name; [`None`] for the default site.
     pub fn shown(&self) -> Option<&str> {
         (&*self.name != DEFAULT).then_some(&*self.name)
     }
@@ -42,13 +44,13 @@ impl Site {
 #[derive(Default)]
 pub struct Directory {
     sites: Vec<Arc<Site>>,
-    /// The only site, if it answers for all hosts and paths.
+    /// The only site of the server, if it answers for all hosts and paths.
     only: Option<Arc<Site>>,
     // Keys come from the configuration, so no client can choose them to collide.
     exact: FxHashMap<String, Paths>,
-    /// Sites for all host names below a name.
+    /// Sites for all subdomains of a name.
     below: FxHashMap<String, Paths>,
-    /// Sites for all hosts.
+    /// Sites that answer for all hosts.
     any: Paths,
 }
 
@@ -56,13 +58,13 @@ pub struct Directory {
 #[derive(Default)]
 struct Paths {
     by_prefix: FxHashMap<String, Arc<Site>>,
-    /// Largest number of segments of a path.
+    /// Largest number of segments in the path of a site.
     segments: usize,
 }
 
 impl Directory {
-    /// Creates the directory of these sites. Of several sites at one place, only the first is
-    /// found.
+    /// Creates the directory of these sites. If several sites have the same place, only the first
+    /// is found.
     pub fn new(sites: Vec<Arc<Site>>) -> Directory {
         let only = match &sites[..] {
             [site] if site.place.is_everywhere() => Some(Arc::clone(site)),
@@ -94,17 +96,17 @@ impl Directory {
         &self.sites
     }
 
-    /// Returns the site of this name.
+    /// Returns the site with this name.
     pub fn named(&self, name: &str) -> Option<&Arc<Site>> {
         self.sites.iter().find(|site| &*site.name == name)
     }
 
     /// Finds the site of a request. `host` returns the host of the request, which may have a port;
-    /// empty if the request names none. `path` may be followed by a query.
+    /// it is empty if the request names none. `path` may be followed by a query.
     ///
     /// # Errors
     ///
-    /// Whether the host or the path is unknown.
+    /// When no site has the host, or when no site of the host has the path. The error says which.
     pub fn find<'a>(&self, host: impl FnOnce() -> &'a [u8], path: &str) -> Result<&Arc<Site>, Nowhere> {
         match &self.only {
             Some(only) => Ok(only),
@@ -131,15 +133,16 @@ impl Directory {
 }
 
 impl Paths {
-    /// Finds the site with the longest path that `path` begins with. `ends` has the ends of the
-    /// segments of `path`.
+    /// Finds the site with the longest path that `path` begins with. `ends` are the offsets at
+    /// which the segments of `path` end.
     fn find(&self, path: &str, ends: &[usize]) -> Option<&Arc<Site>> {
         let ends = ends.get(..=self.segments).unwrap_or(ends);
         ends.iter().rev().find_map(|end| self.by_prefix.get(path.get(..*end)?))
     }
 }
 
-/// Returns the offsets at which the segments of a path end, in ascending order, and their number.
+/// Returns the offsets at which the segments of a path end, in ascending order, and the number of
+/// these offsets.
 fn ends(path: &str) -> ([usize; SEGMENTS_MAX + 1], usize) {
     let path = path.find('?').map_or(path, |query| path.get(..query).unwrap_or_default());
     let slashes = path.match_indices('/').map(|(slash, _)| slash);
@@ -153,7 +156,8 @@ fn ends(path: &str) -> ([usize; SEGMENTS_MAX + 1], usize) {
     (ends, count)
 }
 
-/// Returns a host in lower case, without its port and without a dot at its end.
+/// Returns a host in lower case, without its port and without a dot at its end; empty if the host
+/// is longer than [`HOST_MAX`].
 fn normal<'a>(host: &[u8], lower: &'a mut [u8; HOST_MAX]) -> &'a str {
     let end = match host.iter().rposition(|byte| *byte == b':') {
         // The colons of an address in brackets are not those of a port.

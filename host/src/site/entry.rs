@@ -11,30 +11,30 @@ use crate::site::version::Label;
 /// Version as shown by `host versions`.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
-    /// Number, counted from 1.
+    /// Number of the version, counted from 1.
     pub number: u64,
     /// State of the version.
     pub state: VersionState,
-    /// SHA-256 in hexadecimal.
+    /// SHA-256 of the module file in hexadecimal.
     pub sha256: String,
-    /// Source of the bytes.
+    /// Source of the module, such as the path of a file.
     pub origin: String,
     /// Size of the module file in bytes.
     pub size: usize,
     /// Time at which the version became a candidate, in UTC.
     pub time: String,
-    /// Number of the version that this one replaced when it was published, to which
-    /// `host rollback` goes from this one.
+    /// Number of the version that this version replaced when it was published, and to which `host
+    /// rollback` goes back.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub replaced: Option<u64>,
     /// Share of the clients that the version answers during a rollout, such as `10%`.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub share: Option<String>,
-    /// What came of the requests of the journal before the version was published, or its rollout
-    /// began.
+    /// Results of the requests of the journal on which the version was tried before it served;
+    /// absent if none were tried.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub replayed: Option<Counts>,
-    /// Reason of the rejection.
+    /// Reason for which the version was rejected; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub reason: Option<String>,
 }
@@ -43,17 +43,17 @@ pub struct Entry {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum VersionState {
-    /// Being prepared.
+    /// Candidate that is being prepared.
     Candidate,
-    /// Candidate of a rollout, which gets a share of the requests, or copies of them.
+    /// Candidate of a rollout, which gets a share of the requests, or copies of requests.
     Rollout,
-    /// Serving new requests.
+    /// Current version, which serves new requests.
     Current,
-    /// Replaced, and still answering a request.
+    /// Replaced version that still answers a request.
     Draining,
-    /// Kept for rollback.
+    /// Replaced version that is kept for rollback.
     Retired,
-    /// Not taken, or undone.
+    /// Rejected candidate, or published version that was rolled back because it was worse.
     Rejected,
 }
 
@@ -63,8 +63,8 @@ impl fmt::Display for VersionState {
     }
 }
 
-/// Returns an entry with the label, the state and the reason only. A caller that has a record of
-/// the version adds the other fields.
+/// Creates the entry of a version. Fills in only its label, state and reason; the time is `-`, and
+/// the other fields are empty. A caller with a record of the version adds them.
 pub(super) fn entry(label: &Label, state: VersionState, reason: Option<String>) -> Entry {
     Entry {
         number: label.number,

@@ -1,4 +1,4 @@
-//! What was found so far about a version that is judged.
+//! Evidence and report on a version that is being judged.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -9,11 +9,12 @@ use crate::rollout::report::accept::Accept;
 use crate::rollout::report::collector::Collector;
 use crate::rollout::report::outcomes::Report;
 
-/// Largest number of examples of each kind of difference and each class of requests in the report
-/// on a rollout.
+/// Maximum number of examples that the report on a rollout has for each kind of difference and each
+/// class of requests.
 const EXAMPLES: usize = 5;
 
-/// Evidence and report so far about a version that is judged.
+/// Evidence and report on a version that is being judged. The [`Judge`] collects the evidence, the
+/// [`Collector`] the report.
 pub(super) struct Findings(Mutex<(Judge, Collector)>);
 
 impl Findings {
@@ -26,7 +27,7 @@ impl Findings {
         self.lock().0.evidence()
     }
 
-    /// Returns the evidence, and the report on the sample of requests, both of the same moment.
+    /// Returns the evidence and the report on the sampled requests, both from the same moment.
     pub(super) fn tell(&self) -> (Evidence, Report) {
         let (evidence, collector) = {
             let findings = self.lock();

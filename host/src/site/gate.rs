@@ -1,4 +1,4 @@
-//! Proves a candidate on the requests of the journal before it serves.
+//! Tests a candidate with the requests of the journal before the candidate serves.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use crate::site::replayed::Replayed;
 use crate::site::shared::Shared;
 use crate::site::version::Version;
 
-/// Largest number of unused patterns of accepted differences that the message of a rejection names.
+/// Maximum number of unused patterns (`--accept`) that the cause of a rejection lists.
 const UNUSED_MAX: usize = 3;
 
-/// Largest number of examples that are remembered for each kind of difference and each class of
+/// Maximum number of examples that a replay remembers for each kind of difference and each class of
 /// requests.
 const EXAMPLES: usize = 3;
 
 impl Shared {
-    /// Runs the requests of the journal through the current version and a candidate, and rejects
-    /// the candidate if the answers are not as the gate asks. Returns the counts of the requests by
-    /// result; [`None`] if the gate is off or the journal is empty.
+    /// Runs the requests of the journal again on the current version and on a candidate. Fails with
+    /// a rejection if the responses of the candidate do not satisfy `proof.gate`. Returns the
+    /// number of requests for each result; [`None`] if the gate is off or the journal is empty.
     pub(super) async fn pass_gate(
         &self,
         version: &Version,
@@ -66,8 +66,8 @@ impl Shared {
         Ok(Some(Box::new(report.counts)))
     }
 
-    /// Runs the requests of the journal through version `against`, by default the current one, and
-    /// through a candidate.
+    /// Runs the requests of the journal again on a candidate and on `against`, by default the
+    /// current version, and compares the responses.
     ///
     /// # Errors
     ///
@@ -94,7 +94,7 @@ impl Shared {
     }
 }
 
-/// Returns why a candidate does not pass the gate.
+/// Returns the cause for rejecting a candidate that does not pass the gate.
 fn refusal(report: &Report, gate: Gate) -> String {
     let mut unused: Vec<_> = report.accepted.iter().filter(|accepted| accepted.count == 0).collect();
     unused.truncate(UNUSED_MAX);

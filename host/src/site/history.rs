@@ -1,5 +1,5 @@
-//! Remembered versions: good ones, which stay compiled for rollback, and rejected ones,
-//! with their reasons.
+//! Versions that a site remembers: good ones, which stay compiled for rollback, and rejected ones,
+//! with their reasons. A version is good if it was published and not rejected afterwards.
 
 use std::sync::Arc;
 
@@ -14,7 +14,8 @@ use crate::site::entry::{Entry, VersionState, entry};
 use crate::site::saved::{Kept, SavedRollout};
 use crate::site::version::{Candidate, Label, Version};
 
-/// Remembered versions, oldest first.
+/// Versions that a site remembers, oldest first: candidates, good versions and rejected versions. A
+/// version is good if it was published and not rejected afterwards; it stays compiled for rollback.
 pub struct History {
     /// Maximum number of good versions to keep, including the current one.
     keep: usize,
@@ -47,7 +48,7 @@ enum RecordState {
 
 impl History {
     /// Creates an empty history with the bounds of `limits`. `holds_files` says whether the module
-    /// files of the versions stay in memory.
+    /// files of the versions stay in memory, and so count as memory of the versions.
     pub fn new(limits: &SwapLimits, holds_files: bool) -> History {
         let SwapLimits { keep, keep_bytes, .. } = *limits;
         History {
@@ -61,7 +62,7 @@ impl History {
         }
     }
 
-    /// Continues the numbering of an earlier process: the next candidate gets at least
+    /// Continues the version numbers of an earlier server process: the next candidate gets at least
     /// `next_number`.
     pub fn count_from(&mut self, next_number: u64) {
         self.next_number = self.next_number.max(next_number);
@@ -72,13 +73,14 @@ impl History {
         self.next_number
     }
 
-    /// Adds a good version of an earlier process, in the order of the numbers.
+    /// Adds a good version that an earlier server process has saved. The records stay sorted by
+    /// version number.
     pub fn restore(&mut self, version: Arc<Version>, kept: &Kept) {
         let index = self.records.partition_point(|record| record.number() < version.label.number);
         self.records.insert(index, Record { kept: kept.clone(), state: RecordState::Good(version) });
     }
 
-    /// Returns the good versions in the form in which they are saved, oldest first.
+    /// Returns the good versions as the state file lists them, oldest first.
     pub fn kept(&self) -> Vec<Kept> {
         let good = self.records.iter().filter(|record| matches!(record.state, RecordState::Good(_)));
         good.map(|record| record.kept.clone()).collect()
@@ -92,14 +94,14 @@ impl History {
         label
     }
 
-    /// Records the counts of the requests of the journal that were tried on a candidate.
+    /// Records the results of running the requests of the journal again on candidate `number`.
     pub fn replayed(&mut self, number: u64, counts: Counts) {
         if let Some(record) = self.record(number) {
             record.kept.replayed = Some(counts);
         }
     }
 
-    /// Marks a candidate as the candidate of a rollout, and records the rollout.
+    /// Records a rollout, and marks `version` as its candidate.
     pub fn roll_out(&mut self, version: Arc<Version>, mut saved: SavedRollout) {
         if let Some(record) = self.record(version.label.number) {
             saved.kept = record.kept.clone();
@@ -108,7 +110,8 @@ impl History {
         self.rollout = Some(saved);
     }
 
-    /// Adds the rollout of an earlier process, whose candidate is not loaded yet.
+    /// Records a rollout that an earlier server process has saved. Its candidate counts as being
+    /// prepared until it is loaded.
     pub fn restore_rollout(&mut self, saved: &SavedRollout) {
         let kept = saved.kept.clone();
         let index = self.records.partition_point(|record| record.number() < kept.label.number);
@@ -121,12 +124,12 @@ impl History {
         self.rollout.as_ref()
     }
 
-    /// Returns the saved state of the rollout in progress, for changes.
+    /// Returns the saved state of the rollout in progress for modification.
     pub fn saved_rollout(&mut self) -> Option<&mut SavedRollout> {
         self.rollout.as_mut()
     }
 
-    /// Returns the candidate of the rollout in progress, if it has this number.
+    /// Returns version `number` if it is the candidate of the rollout in progress.
     pub fn candidate(&self, number: u64) -> Option<Arc<Version>> {
         self.records.iter().find_map(|record| match &record.state {
             RecordState::Rollout(version) if version.label.number == number => Some(Arc::clone(version)),
@@ -134,7 +137,8 @@ impl History {
         })
     }
 
-    /// Forgets the candidate of a rollout without rejecting it, at the end of a shadow.
+    /// Ends the rollout of candidate `number` and forgets the candidate without rejecting it, as at
+    /// the end of a shadow.
     pub fn forget_candidate(&mut self, number: u64) {
         self.end_rollout(number);
         let leaving = &mut self.leaving;
@@ -189,7 +193,7 @@ impl History {
         self.good().map(|version| self.memory_of(version)).sum()
     }
 
-    /// Returns the memory of one version, with its module file if files are held, in bytes.
+    /// Returns the memory of a version in bytes, including its module file if `holds_files` is set.
     fn memory_of(&self, version: &Version) -> usize {
         version.module.memory() + if self.holds_files { version.label.size } else { 0 }
     }
@@ -224,8 +228,9 @@ impl History {
         });
     }
 
-    /// Replaces a version with `better`, which has optimised code, then drops good versions beyond
-    /// the limits. Returns false when the version is no longer kept.
+    /// Replaces a version by `better`, the same version with optimised code. Then drops good
+    /// versions beyond the limits, because the memory has changed. Returns false if the version is
+    /// no longer kept.
     pub fn replace(&mut self, version: &Arc<Version>, better: Arc<Version>, current: u64) -> bool {
         let mut kept = self.records.iter_mut().filter_map(|record| match &mut record.state {
             RecordState::Good(kept) | RecordState::Rollout(kept) => Some(kept),
@@ -242,7 +247,8 @@ impl History {
         self.good().find(|version| version.label.number == number).cloned()
     }
 
-    /// Returns why the version of this number was rejected, if a rejection is remembered.
+    /// Returns why version `number` was rejected; [`None`] if the history remembers no rejection of
+    /// it.
     pub fn rejection(&self, number: u64) -> Option<&Rejection> {
         let record = self.records.iter().find(|record| record.number() == number)?;
         match &record.state {
@@ -257,7 +263,7 @@ impl History {
         newest.is_some_and(|record| matches!(record.state, RecordState::Rejected(_)))
     }
 
-    /// Returns the compiled module of the newest version with this hash.
+    /// Returns the compiled module with this hash from the newest version that still has it.
     pub fn compiled(&self, sha256: &str) -> Option<CompiledModule> {
         let mut versions = self.records.iter().rev().filter_map(|record| match &record.state {
             RecordState::Good(version) | RecordState::Rollout(version) => Some(version),
@@ -279,7 +285,8 @@ impl History {
         })
     }
 
-    /// Returns all versions that may answer a request.
+    /// Returns all versions that may answer a request: dropped ones, good ones, and the candidate
+    /// of a rollout.
     pub fn all(&self) -> impl Iterator<Item = &Arc<Version>> {
         let kept = self.records.iter().filter_map(|record| match &record.state {
             RecordState::Good(version) | RecordState::Rollout(version) => Some(version),
@@ -288,17 +295,17 @@ impl History {
         self.leaving.iter().chain(kept)
     }
 
-    /// Removes and returns the dropped versions that answer no request any more. Also
-    /// returns whether other dropped versions still answer one.
+    /// Removes and returns the dropped versions that no longer answer a request. The flag says
+    /// whether dropped versions remain that still answer one.
     pub fn release(&mut self) -> (Vec<Arc<Version>>, bool) {
         let is_gone = |version: &mut Arc<Version>| Arc::strong_count(version) == 1;
         let gone = self.leaving.extract_if(.., is_gone).collect();
         (gone, !self.leaving.is_empty())
     }
 
-    /// Returns all versions as `host versions` shows them. `current` is the number of the current
-    /// version. `share` is the share of the clients that get the candidate of a rollout; [`None`]
-    /// in a shadow.
+    /// Returns all versions as `host versions` shows them, first the dropped ones that may still
+    /// answer a request. `current` is the number of the current version. `share` is the share of
+    /// the clients that get the candidate of a rollout; [`None`] in a shadow.
     pub fn entries(&self, current: u64, share: Option<Share>) -> Vec<Entry> {
         let leaving = self.leaving.iter().map(|version| entry(&version.label, VersionState::Draining, None));
         let kept = self.records.iter().map(|record| {

@@ -1,8 +1,9 @@
 //! Judges a version while it answers requests: the candidate of a rollout, or a version that was
 //! just published.
 //!
-//! A handler is a pure function, so a request can run again on both versions. The judge runs again
-//! the requests that failed, and a sample of all requests. Their outcomes are the evidence.
+//! The judge runs requests again on the judged version and on the version before it: those that
+//! failed, and a sample of all. It can do so because a handler is a pure function of the request.
+//! The results are the evidence for or against the judged version.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
@@ -29,30 +30,30 @@ use crate::site::shared::Shared;
 use crate::site::version::Version;
 use crate::telemetry::request_line;
 
-/// Longest wait of the judge if it is given no end and nothing happens.
+/// Maximum duration of one call of [`LiveJudge::judge`] that has no end time.
 const LONGEST: Duration = Duration::from_secs(3600);
 
-/// Judge of a version that answers requests.
+/// Judge of a version that answers requests: compares it with the version before it.
 pub(super) struct LiveJudge {
     shared: Arc<Shared>,
     watched: Watched,
     seen: Seen,
     findings: Arc<Findings>,
     rules: Arc<verdict::Rules>,
-    /// Draws the order of the calls, which must be random.
+    /// Decides at random which version runs a request first.
     order: RandomState,
     calls: u64,
-    /// Latest request that only the watched version failed.
+    /// Latest request that failed only on the judged version.
     latest: Option<String>,
 }
 
-/// Reason for which the judge stopped judging.
+/// Reason why [`LiveJudge::judge`] returned.
 pub(super) enum Judged {
-    /// The judged version is worse than the old one. Holds the evidence in words.
+    /// The judged version is worse than the version before it. Holds the evidence as text.
     Worse(String),
-    /// The time is over, or the rollout has changed.
+    /// The end time has passed, or the rollout has changed.
     Woken,
-    /// The watch has ended.
+    /// The watch of the judged version has ended, for example because of a rollback.
     Ended,
 }
 
@@ -68,8 +69,8 @@ impl LiveJudge {
         LiveJudge { shared, watched, seen, findings, rules, order, calls: 0, latest: None }
     }
 
-    /// Judges requests until the time `until`, until `changed` is notified, or until the judged
-    /// version is found worse.
+    /// Judges requests until the time `until`, until `changed` is notified, until the watch ends,
+    /// or until the judged version is found worse.
     pub(super) async fn judge(&mut self, until: Option<Instant>, changed: &Notify) -> Judged {
         let until = until.unwrap_or_else(|| Instant::now() + LONGEST);
         // While requests wait, the select would not look at the time.
@@ -90,8 +91,8 @@ impl LiveJudge {
         Judged::Woken
     }
 
-    /// Returns whether the watch is still in progress. Requests may wait in the queues after its
-    /// end.
+    /// Returns whether the watch is still in progress. The queues may hold requests even after the
+    /// watch has ended.
     fn is_watching(&self) -> bool {
         self.shared.settings.probation.is_watching(&self.seen.counts)
     }
@@ -100,8 +101,8 @@ impl LiveJudge {
         &self.seen.counts
     }
 
-    /// Runs a request again on both versions. Returns the evidence in words if the judged version
-    /// is worse.
+    /// Runs a request again on both versions. Returns the evidence as text if the judged version is
+    /// now found worse.
     async fn run_again(&mut self, copied: Copied, has_failed: bool) -> Option<String> {
         let Copied { fact, exchange, .. } = copied;
         let (new, old) = (self.module(self.watched.new)?, self.module(self.watched.old)?);
@@ -126,8 +127,8 @@ impl LiveJudge {
         Some(self.shared.masked([new, old], &text))
     }
 
-    /// Runs a failed request again on both versions. Returns which version failed alone, if one
-    /// did.
+    /// Runs a failed request again on both versions. Returns the version on which the request
+    /// fails, if it fails on only one.
     async fn run_failed(
         &self,
         fact: u64,
@@ -143,8 +144,8 @@ impl LiveJudge {
         alone
     }
 
-    /// Runs a request of the sample again on both versions. Returns which version failed alone, if
-    /// one did.
+    /// Runs a sampled request again on both versions. Returns the version on which the request
+    /// fails, if it fails on only one.
     async fn run_sample(
         &self,
         fact: u64,
@@ -178,8 +179,7 @@ impl LiveJudge {
         }
     }
 
-    /// Sets whether idle instances of the old version are kept. While the old version serves, they
-    /// stay.
+    /// Sets whether the old version keeps idle instances. A version that serves always keeps them.
     fn keep_instances(&self, keep: bool) {
         let versions = &self.shared.versions;
         if let Some(old) = self.module(self.watched.old)
@@ -206,8 +206,8 @@ impl Shared {
     }
 }
 
-/// Begins to judge version `number`, which has just replaced version `before`, for the time of
-/// `--watch-after`. With 0, ends the watch that is in progress.
+/// Starts to judge version `number`, which has just replaced version `before`, for the time
+/// `--watch-after`. If that time is 0, only ends the watch in progress.
 pub(super) fn begin(shared: &Arc<Shared>, number: u64, before: u64, demand: &Demand) {
     let time = demand.proof.watch_after;
     if time.is_zero() {
@@ -250,7 +250,8 @@ async fn roll_back(judge: &LiveJudge, cause: String) {
     }
 }
 
-/// Ends the watch of a version that was not found worse in time, and logs that it stays.
+/// Ends the watch of a version that was not found worse within `time`, and logs that the version
+/// stays.
 fn conclude(judge: &LiveJudge, time: Duration) {
     let LiveJudge { shared, watched, findings, .. } = judge;
     shared.settings.probation.end_of(watched.new);

@@ -1,6 +1,6 @@
-//! Compiles the versions that serve again with full optimisation. A candidate is
-//! compiled quickly, so that it serves soon; its code is replaced when the
-//! optimised code is ready. The version keeps its number.
+//! Optimises the code of versions that serve. A candidate is first compiled quickly, so that it
+//! serves soon. Then its module is compiled again with full optimisation, and the new code replaces
+//! the first. The version keeps its number.
 
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -14,19 +14,19 @@ use crate::site::activate::Activator;
 use crate::site::shared::Shared;
 use crate::site::version::Version;
 
-/// Interval of checks whether requests that run on the first code are still in flight.
+/// Interval at which the optimiser checks whether requests still run on the replaced code.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Starts to optimise the current version, and cancels all other optimisations: a replaced version
-/// is not worth the work.
+/// Starts to optimise the current version, and cancels all other optimisations, because replaced
+/// versions are not worth the work.
 pub(super) fn serves(shared: &Arc<Shared>, version: &Arc<Version>) {
     let mut optimising = shared.optimising();
     optimising.end();
     optimising.current = start(shared, version);
 }
 
-/// Starts to optimise the candidate of a rollout, whose times are compared with those of
-/// optimised code.
+/// Starts to optimise the candidate of a rollout. The judge compares its times with those of the
+/// current version only when both have optimised code.
 pub(super) fn tries(shared: &Arc<Shared>, version: &Arc<Version>) {
     let mut optimising = shared.optimising();
     optimising.end_candidate();

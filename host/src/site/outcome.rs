@@ -18,15 +18,17 @@ pub enum Outcome {
         sha256: String,
         /// Number of the replaced version.
         replaced: u64,
-        /// What came of the requests of the journal, unless none were tried.
+        /// Results of the requests of the journal on which the candidate was tried; absent if none
+        /// were tried.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         replayed: Option<Box<Counts>>,
-        /// Reason for which the version would not survive a restart, if a state
-        /// folder is in use.
+        /// Reason for which the version would not survive a restart, because it could not be saved
+        /// in the state folder; absent otherwise.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         not_durable: Option<String>,
     },
-    /// The candidate gets a share of the clients, or copies of requests, as a plan says.
+    /// A rollout of the candidate is in progress: the candidate gets a share of the clients, or
+    /// copies of requests.
     RollingOut {
         /// Number of the candidate.
         version: u64,
@@ -34,9 +36,10 @@ pub enum Outcome {
         sha256: String,
         /// Number of the current version, which serves the other clients.
         serving: u64,
-        /// Plan.
+        /// Plan of the rollout.
         plan: Box<Plan>,
-        /// What came of the requests of the journal, unless none were tried.
+        /// Results of the requests of the journal on which the candidate was tried; absent if none
+        /// were tried.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         replayed: Option<Box<Counts>>,
     },
@@ -47,20 +50,21 @@ pub enum Outcome {
         /// Number of the current version.
         serving: u64,
     },
-    /// The current version has these bytes already, or is the requested one.
+    /// Nothing has changed: the current version has the bytes of the candidate, or is the version
+    /// that a rollback asked for.
     Unchanged {
         /// Number of the current version.
         version: u64,
     },
-    /// The candidate was rejected; the current version stays.
+    /// The candidate was rejected; the current version goes on serving.
     Rejected {
         /// Number of the candidate.
         version: u64,
-        /// Stage that failed.
+        /// Stage in which the candidate was rejected, such as `compile` or `probe`.
         stage: String,
-        /// Cause of the failure.
+        /// Cause of the rejection: what was found, and what was expected.
         cause: String,
-        /// What to change in the module, or in the limits.
+        /// Remedy: what to change in the module, or in the limits; absent if none is known.
         #[serde(skip_serializing_if = "Option::is_none", default)]
         remedy: Option<String>,
         /// Number of the current version.
@@ -68,28 +72,29 @@ pub enum Outcome {
     },
     /// The command was refused and has changed nothing.
     Refused {
-        /// Reason of the refusal.
+        /// Reason for which the command was refused.
         cause: String,
         /// Number of the current version.
         serving: u64,
     },
 }
 
-/// What came of a candidate that passed the gate.
+/// How a candidate that passed the gate was published.
 pub(super) enum Published {
-    /// The candidate serves, and has replaced the version with this number.
+    /// The candidate serves all clients. Holds the number of the version that it replaced.
     Serving(u64),
-    /// A rollout of the candidate has begun. The version with this number serves the other clients.
+    /// A rollout of the candidate has begun. Holds the number of the current version, which serves
+    /// the other clients, and the plan of the rollout.
     RollingOut(u64, Plan),
 }
 
-/// Reason for refusing an order after another process has taken the place of this one in an
-/// upgrade.
+/// Reason for refusing an order after a new process has replaced this one in an upgrade.
 pub const HANDED_OVER: &str =
     "a new process has taken the place of this one (host upgrade); give the order to it";
 
-/// Reason for refusing an order while this process is taking the place of another in an upgrade.
+/// Reason for refusing an order in an upgrade, while this process is still replacing the previous
+/// one.
 pub(super) const BEGINS: &str = "this process takes the place of another one at this moment; try again";
 
-/// Reason for refusing an order, and for ending a rollout, when a reload has removed the site.
+/// Reason for refusing an order, or for ending a rollout, after a reload has removed the site.
 pub(super) const REMOVED: &str = "a reload has removed the site";

@@ -23,19 +23,22 @@ pub const SUSPECTS_MAX: usize = 16;
 /// not judged.
 pub const SAMPLES_MAX: usize = 64;
 
-/// Largest request that the judge gets, in bytes.
+/// Maximum size of a request that is copied for the judge, in bytes. Larger requests are counted,
+/// but not judged.
 pub const COPY_MAX: usize = 64 << 10;
 
 /// Maximum memory of the requests that wait for the judge of a site, in bytes.
 pub(crate) const MEMORY_MAX: u64 = ((SUSPECTS_MAX + SAMPLES_MAX) * COPY_MAX) as u64;
 
-/// Prefix of the names of header fields that differ with each request, such as its id.
+/// Prefix of the names of header fields whose values differ for each request, such as the request
+/// id.
 const REQUEST: &[u8] = b"x-request-";
 
 /// Lowest status that counts as a failure.
 const FAILURE: u16 = 500;
 
-/// Watch of the newest version of a site.
+/// Watch of the newest version of a site: the candidate of a rollout, or the version that was
+/// published last.
 pub struct Probation {
     /// Whether a version is watched. If not, a request reads only this flag.
     is_on: AtomicBool,
@@ -56,7 +59,7 @@ pub(super) struct Watched {
     pub(super) share: Share,
 }
 
-/// Watch of one version.
+/// Watch in progress, with the sending ends of the queues of requests that wait for the judge.
 struct Watch {
     watched: Watched,
     counts: Arc<Counts>,
@@ -64,32 +67,34 @@ struct Watch {
     samples: Sender<Copied>,
 }
 
-/// Counts and requests that the judge of a watched version gets.
+/// Counts of a watch, and the queues of the requests that the judge is to run again.
 pub(super) struct Seen {
     pub(super) counts: Arc<Counts>,
-    /// Requests that the watched version failed.
+    /// Requests that failed on the watched version: those with a status of 500 or above.
     pub(super) suspects: Receiver<Copied>,
     /// Sample of the requests to both versions.
     pub(super) samples: Receiver<Copied>,
 }
 
-/// Numbers of requests to a watched version.
+/// Counts of the requests to a watched version. Each watch has its own counts, by which it is
+/// recognised.
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) served: AtomicU64,
     pub(super) failed: AtomicU64,
-    /// Number of requests of the sample that the judge does not get: too many wait, or they are
-    /// too large.
+    /// Number of sampled requests that the judge does not get, because too many wait or because
+    /// they are too large.
     pub(super) left_out: AtomicU64,
-    /// Clients whose failed requests wait for the judge. Each client has one place, so that no
-    /// client can keep the judge from the requests of others.
+    /// Clients that have a failed request waiting for the judge. Each client may have one at most,
+    /// so that no client can crowd out the requests of others.
     waiting: Mutex<Vec<ClientNet>>,
 }
 
 impl Counts {
-    /// Returns whether a failed request of a client may wait for the judge, and if so takes the
-    /// client's only place. A client without a network, such as a trusted proxy, stands for many
-    /// clients and may always wait.
+    /// Returns whether a failed request of a client may wait for the judge. If so, records that the
+    /// client has one waiting, because each client may have one at most. [`None`] stands for
+    /// clients that cannot be told apart, such as those behind a trusted proxy: their requests may
+    /// always wait.
     fn may_wait(&self, client: Option<ClientNet>) -> bool {
         let Some(client) = client else { return true };
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
@@ -100,7 +105,8 @@ impl Counts {
         is_first
     }
 
-    /// Records that the judge has taken a request, which frees the place of its client.
+    /// Records that the judge has taken a request, so that its client may have another failed
+    /// request waiting.
     pub(super) fn taken(&self, copied: &Copied) {
         self.waits_no_more(copied.client);
     }
@@ -112,12 +118,14 @@ impl Counts {
     }
 }
 
-/// Copy of an answered request, for the judge.
+/// Copy of an answered request, which [`LiveJudge`](crate::site::judge::LiveJudge) runs again on
+/// both versions.
 pub(super) struct Copied {
-    /// Hash of the request and its client. A client that repeats a request has nothing new to
-    /// tell, so equal facts count once.
+    /// Hash of the request and its client. Requests with equal hashes count once, because a client
+    /// that repeats a request adds no evidence.
     pub(super) fact: u64,
-    /// Client whose place a failed request takes; [`None`] for a request of the sample.
+    /// Client that may have no other failed request waiting while this one waits; [`None`] for a
+    /// sampled request, or for a client that cannot be told apart.
     client: Option<ClientNet>,
     pub(super) exchange: Exchange,
 }
@@ -173,8 +181,9 @@ impl Probation {
         self.change.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Counts a request that a version has answered, or that ended in a fault of the handler.
-    /// Copies the request for the judge if it failed or is in the sample.
+    /// Counts a request that the watched version has answered, and copies it for the judge if it
+    /// failed. Also copies a sample of the requests to both versions. Ignores faults that are not
+    /// those of the handler.
     pub fn see(
         &self,
         received: Received<'_>,
@@ -219,8 +228,8 @@ impl Probation {
         }
     }
 
-    /// Returns a hash of a request and its client, without the header fields that differ each time,
-    /// such as the id.
+    /// Returns a hash of a request and its client. Leaves out header fields that differ for each
+    /// request, such as the request id.
     fn fact(&self, received: &Received<'_>, client: Option<ClientNet>) -> u64 {
         let mut hasher = self.keys.build_hasher();
         for part in [received.method.as_bytes(), received.target.as_bytes()] {

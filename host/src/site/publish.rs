@@ -22,7 +22,7 @@ pub(super) struct Approved {
     pub(super) file: Arc<[u8]>,
     /// Plan of the candidate's rollout; [`None`] if the candidate serves all clients at once.
     pub(super) plan: Option<Plan>,
-    /// Differences from the current version that the operator accepts.
+    /// Differences from the responses of the current version that the operator accepts.
     pub(super) accept: Accept,
     /// Number of the version that must be current, if the order names one.
     pub(super) if_version: Option<u64>,
@@ -30,7 +30,7 @@ pub(super) struct Approved {
 }
 
 impl Shared {
-    /// Publishes a candidate, or begins its rollout. Called under the lock of `Changes`.
+    /// Publishes a candidate, or begins its rollout. The caller must hold the lock of `Changes`.
     pub(super) fn publish_or_roll_out(
         self: &Arc<Self>,
         Approved { version, file, plan, accept, if_version, by }: Approved,
@@ -48,8 +48,8 @@ impl Shared {
     }
 
     /// Publishes a candidate, and returns the number of the version that it replaced. Fails if the
-    /// site accepts no changes, `if_version` is not current, or a required save fails. Called under
-    /// the lock of `Changes`.
+    /// site accepts no changes, if `if_version` is not current, or if the version cannot be saved
+    /// as `--require-durable` demands. The caller must hold the lock of `Changes`.
     pub(super) fn publish(
         self: &Arc<Self>,
         version: Arc<Version>,

@@ -1,6 +1,7 @@
-//! Changes the source of the handler, its probes and its values, when the configuration is
-//! reloaded. A change is prepared first and then committed, so that the changes of several
-//! sites take effect together. Until then nothing changes, and a swap in progress goes on.
+//! Applies a reloaded configuration to a site: the source of its handler, its probes, its values,
+//! and how new versions are published. A change is first prepared and then committed, so that the
+//! changes of several sites take effect together. Until the commit, the old configuration is in
+//! force, and a swap in progress goes on.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -20,10 +21,11 @@ use crate::site::shared::Shared;
 use crate::site::swap::SUPERSEDED;
 use crate::site::version::{Candidate, Label, Origin, Version};
 
-/// Prepared change of one site, which can be committed.
+/// Change of one site that is prepared, and can be committed or abandoned.
 pub struct Prepared {
     shared: Arc<Shared>,
-    /// Number of the newest change when the preparation began.
+    /// Number of the newest change (swap, rollback or reload) when the preparation began. The
+    /// commit fails if there is a newer one.
     seen: u64,
     demand: Demand,
     work: Work,
@@ -34,13 +36,13 @@ enum Work {
     /// The current version stays. It has passed the new probes.
     Keep {
         number: u64,
-        /// SHA-256 of the module that was loaded, if the configuration names one.
+        /// SHA-256 of the module that was read for the new configuration, if it names one.
         sha256: Option<String>,
-        /// Whether the current version was ordered after the module file was last read, and so
-        /// stays.
+        /// Whether the current version stays because it was ordered after the module file was last
+        /// read, and the file has not changed since.
         is_ordered: bool,
-        /// Candidate and plan of the rollout in progress, if the candidate has the bytes of the
-        /// module.
+        /// Candidate and plan of the rollout in progress, if the candidate already has the bytes of
+        /// the module.
         rolling: Option<(Label, Plan)>,
     },
     /// A candidate has passed all stages.
@@ -58,7 +60,7 @@ enum Work {
 pub enum NotCommitted {
     /// Another version has become current since the preparation, and has not passed the new probes.
     Outdated,
-    /// The change cannot be made.
+    /// The change cannot be made. Holds the cause.
     Failed(String),
 }
 
@@ -120,16 +122,16 @@ impl Shared {
         Ok(Prepared { shared: self, seen, demand, work, by })
     }
 
-    /// Returns whether an order has replaced the version of the module file by the current version.
-    /// The file must be unchanged since it was last read, its version must have served, and must
-    /// not have been rejected.
+    /// Returns whether an order has replaced the version of the module file by the current version,
+    /// so that the file is not to be loaded again. For this, the file must be unchanged since it
+    /// was last read, and its version must have served and not been rejected.
     fn has_been_replaced(&self, file: &Candidate, current: &Version) -> bool {
         current.label.sha256 != file.sha256
             && self.store.has_served(&file.sha256)
             && !self.versions.history().has_rejected(&file.sha256)
     }
 
-    /// Prepares a candidate as the new configuration asks: with its values, probes and gate.
+    /// Prepares a candidate with the values, probes and gate of the new configuration.
     async fn prepare_candidate(
         self: &Arc<Self>,
         demand: &Demand,
@@ -158,7 +160,7 @@ impl Shared {
         }
     }
 
-    /// Logs that a candidate is rejected, and returns the cause.
+    /// Records and logs that a candidate is rejected, and returns the cause.
     fn reject_reloaded(
         &self,
         label: Label,
@@ -190,13 +192,15 @@ impl Shared {
 }
 
 impl Prepared {
-    /// Returns whether no newer change has been ordered since the preparation began.
+    /// Returns whether no newer swap, rollback or reload has been ordered since the preparation
+    /// began.
     pub fn is_newest(&self) -> bool {
         self.shared.changes.number() == self.seen
     }
 
     /// Makes the change. Returns the outcome; [`None`] if the configuration names no module to
-    /// load, or if a later order keeps the current version.
+    /// load, or if the current version stays because it was ordered after the module file was last
+    /// read.
     ///
     /// # Errors
     ///
@@ -258,8 +262,8 @@ impl Prepared {
         }
     }
 
-    /// Drops the change for a reason outside of the site, such as a failed reload of another site.
-    /// Rejects the candidate, if there is one, with `cause`.
+    /// Drops the change, for example because the reload of another site failed. Rejects the
+    /// candidate, if there is one, with `cause`.
     pub fn abandon(self, cause: &str) {
         if let Work::Replace { label, times, since, .. } = self.work {
             self.shared.reject_reloaded(label, times.rejection(cause), since, &times, self.by);

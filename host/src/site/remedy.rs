@@ -1,27 +1,28 @@
-//! Remedies for modules that cannot serve, and for modules that could be better.
+//! Remedies: what to change in modules that cannot serve, or that could be better.
 
 use handler_sdk::abi;
 use host_wasm::{Anatomy, CallError, ModuleError};
 use serde::Serialize;
 
-/// Cause of the rejection of a module that takes no values although the configuration has some.
+/// Cause of the rejection of a module that cannot take configuration values, although some are set
+/// for it (`--var`, `--secret`).
 pub const NO_CONFIGURE: &str = "there are values for the module, but it exports no function `configure`";
 
-/// Remedy for a module that takes no values.
+/// Remedy for the rejection with the cause [`NO_CONFIGURE`].
 pub const TAKE_VALUES: &str =
     "in a Rust crate, write export!(answer, values); or give it no values (--var, --secret, vars, secrets)";
 
 /// Size of a WebAssembly page in bytes.
 pub(crate) const PAGE: u64 = 65_536;
 
-/// Initial pages above which there is a warning: 1 MiB, the size of the linker's default
-/// stack alone.
+/// Maximum number of initial memory pages without a warning: 1 MiB, which the default stack of the
+/// linker alone takes.
 const PAGES_WITHOUT_WARNING: u64 = 16;
 
-/// Bytes of debug information above which there is a warning.
+/// Maximum size of debug information without a warning, in bytes.
 const DEBUG_INFO_WITHOUT_WARNING: usize = 64 << 10;
 
-/// Language that a module was written in, as far as its file tells.
+/// Language in which a module was written, as far as the file shows. Decides what remedies say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Language {
     AssemblyScript,
@@ -34,8 +35,8 @@ pub(crate) enum Language {
 }
 
 impl Language {
-    /// Finds the language by the compilers that the file names, or else by exports and
-    /// imports that one compiler makes.
+    /// Detects the language from the compilers that the file names, and from exports and imports
+    /// that only one compiler generates.
     pub(crate) fn of(anatomy: &Anatomy) -> Language {
         // A compiler that also names another, which it builds on, comes first.
         let known = [
@@ -199,8 +200,8 @@ pub(crate) fn of_module(error: &ModuleError, language: Language) -> String {
     remedy.into()
 }
 
-/// Returns the remedy for a module that does not start. `lacks_values` says that the module takes
-/// values, and was given none.
+/// Returns the remedy for a module that does not start. `lacks_values` says whether the module
+/// takes configuration values, but was given none.
 pub(crate) fn of_start(error: &CallError, lacks_values: bool) -> String {
     match error {
         CallError::Deadline { .. } => {
@@ -225,19 +226,19 @@ pub(crate) fn of_start(error: &CallError, lacks_values: bool) -> String {
     }
 }
 
-/// Returns whether a message of a compiler or a parser is about a fixed limit.
+/// Returns whether an error message of a compiler or a parser is about a fixed limit.
 fn is_limit(cause: &str) -> bool {
     ["limit", "too large", "too big", "exceeds"].iter().any(|word| cause.contains(word))
 }
 
-/// Returns whether a message of the system says that no descriptor is left: EMFILE or
-/// ENFILE.
+/// Returns whether an error message of the system says that no file descriptor is left (EMFILE or
+/// ENFILE).
 fn lacks_descriptors(cause: &str) -> bool {
     ["os error 24", "os error 23"].iter().any(|error| cause.contains(error))
 }
 
-/// Returns warnings about a module that can serve. `put_back` says whether its instances can be
-/// reset after a request, if that is known.
+/// Returns warnings about a module that can serve, but could be better. `put_back` says whether an
+/// instance can be reset after a request and used again; [`None`] if that is unknown.
 pub(crate) fn warnings(anatomy: &Anatomy, put_back: Option<bool>) -> Vec<Warning> {
     let language = Language::of(anatomy);
     let mut warnings = Vec::new();

@@ -1,5 +1,5 @@
-//! Background work on the swap thread: restores the other versions of an earlier process
-//! after the first one, goes on with its rollout, and frees versions that are no longer kept.
+//! Background work on the swap thread: continues the rollout of an earlier server process, restores
+//! the versions of that process that are not loaded yet, and frees dropped versions.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,12 +15,11 @@ use crate::site::saved::Kept;
 use crate::site::shared::Shared;
 use crate::site::version::Version;
 
-/// Interval of checks whether a version that is no longer kept has answered its
-/// last request.
+/// Interval at which the server checks whether dropped versions still answer requests.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Continues the rollout of an earlier process, restores the other versions of that process, newest
-/// first, then saves the state.
+/// Continues the rollout of an earlier server process, then restores the other versions of that
+/// process, newest first, and saves the state.
 pub(super) async fn restore(shared: Arc<Shared>) {
     // First, because clients wait for its candidate.
     continue_rollout(&shared).await;
@@ -38,8 +37,9 @@ pub(super) async fn restore(shared: Arc<Shared>) {
     shared.save(|store| store.save(&shared.versions));
 }
 
-/// Continues the rollout of an earlier process at the step that was in progress. Ends the rollout
-/// if its candidate or the current version of that process cannot be restored.
+/// Continues the rollout of an earlier server process: the phase that was in progress begins anew.
+/// Ends the rollout if its candidate, or the version that was current in that process, cannot be
+/// restored.
 async fn continue_rollout(shared: &Arc<Shared>) {
     let Some(saved) = shared.versions.history().rollout().cloned() else { return };
     let number = saved.kept.label.number;
@@ -72,7 +72,8 @@ async fn restore_one(shared: &Shared, kept: &Kept) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Prepares a version of an earlier process. Returns the version with the bytes of its module.
+/// Prepares a version that an earlier server process has saved or handed over. Returns the version
+/// and the bytes of its module.
 async fn load(shared: &Shared, kept: &Kept, priority: Priority) -> anyhow::Result<(Version, Arc<[u8]>)> {
     let file = shared.store.module(&kept.label)?;
     let compiled = shared.versions.history().compiled(&kept.label.sha256);
@@ -83,7 +84,7 @@ async fn load(shared: &Shared, kept: &Kept, priority: Priority) -> anyhow::Resul
     Ok((version.await?, file))
 }
 
-/// Frees each version that is no longer kept once its last request is answered.
+/// Frees each dropped version once its last request is answered. Runs as long as the site exists.
 pub(super) async fn release(shared: Arc<Shared>) {
     loop {
         match shared.versions.release() {

@@ -14,7 +14,7 @@ use crate::site::probation::Counts;
 use crate::site::shared::Shared;
 use crate::site::version::Version;
 
-/// Cause of the end of a rollout when a rollback was ordered.
+/// Reason for the end of a rollout that a rollback has ended.
 const ROLLED_BACK: &str = "a rollback was ordered";
 
 impl Shared {
@@ -46,9 +46,9 @@ impl Shared {
         }
     }
 
-    /// Undoes the swap to version `number`, and rejects that version: version `before` becomes
-    /// current again. Unlike a rollback by an operator, this lets a swap in progress go on, which
-    /// may bring a fix. Changes nothing if the watch with these counts has ended.
+    /// Undoes the swap to version `number`: makes version `before` current again, and rejects
+    /// version `number`. Unlike a rollback by an operator, does not cancel a swap in progress,
+    /// which may bring a fix. Changes nothing if the watch with the counts `watch` has ended.
     pub(super) async fn undo(
         self: &Arc<Self>,
         before: u64,
@@ -72,8 +72,8 @@ impl Shared {
     }
 
     /// Makes version `number` current, or by default the version that the current one replaced.
-    /// Returns the version that is now current, and the number of the version that was current
-    /// before. Called under the lock of `Changes`.
+    /// Returns the version that is current afterwards, and the number of the version that was
+    /// current before. The caller must hold the lock of `Changes`.
     fn go_back(
         self: &Arc<Self>,
         number: Option<u64>,

@@ -1,4 +1,4 @@
-//! A rollout: its plan, its progress, and what was found so far.
+//! State of a rollout: its plan, its progress, and the evidence and report on its candidate.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering::Relaxed;
@@ -17,7 +17,7 @@ use crate::site::probation::Counts;
 use crate::site::rollout_status::{Facts, InProgress, RolloutState, RolloutStatus};
 use crate::site::saved::Kept;
 
-/// Error of an order about a rollout when no rollout is in progress.
+/// Error message of a command about the rollout in progress when there is none.
 pub(super) const NONE: &str = "no rollout is in progress";
 
 /// Latest rollout of a site, in progress or over.
@@ -36,10 +36,10 @@ pub(super) struct Rollout {
 
 pub(super) struct Live {
     pub(super) progress: Progress,
-    /// Why the rollout has stopped, if it has.
+    /// Why the rollout has stopped and waits for an operator, if it does.
     pub(super) stopped: Option<String>,
-    /// Final state of the rollout, its cause and its time; [`None`] while the rollout is in
-    /// progress.
+    /// Final state of the rollout, its cause and the time of the end; [`None`] while the rollout is
+    /// in progress.
     pub(super) end: Option<(RolloutState, Option<String>, Instant)>,
 }
 
@@ -94,7 +94,7 @@ impl Rollout {
         RolloutStatus::new(facts, evidence, report)
     }
 
-    /// Returns the state of a rollout in progress.
+    /// Returns a summary of the rollout, which must be in progress.
     pub(super) fn in_progress(&self) -> InProgress {
         let live = self.live();
         let step = match live.progress.phase {
@@ -128,7 +128,7 @@ pub(super) fn share(plan: &Plan, phase: Phase) -> Option<Share> {
     }
 }
 
-/// Returns the stage in which a candidate is rejected in a phase.
+/// Returns the stage that the rejection names if the candidate is rejected in this phase.
 pub(super) fn stage(phase: Phase) -> Stage {
     if phase == Phase::Shadow { Stage::Shadow } else { Stage::Canary }
 }
@@ -143,7 +143,7 @@ pub(super) fn name(plan: &Plan, phase: Phase) -> String {
     }
 }
 
-/// Draws a random salt, which decides the clients that get the candidate of a rollout first.
+/// Draws a random salt, which decides which clients get the candidate of a rollout first.
 pub(super) fn salt() -> [u8; 16] {
     let mut salt = [0; 16];
     match seed::draw() {

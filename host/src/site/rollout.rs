@@ -1,6 +1,6 @@
-//! Rollouts: a candidate gets copies of requests, then a share of the clients, step by step, and is
-//! published at the end. Changes of a rollout happen under the lock of `Changes` and take effect at
-//! once; only publishing waits for the swap thread.
+//! Rollouts: a candidate gets copies of requests, then answers a share of the clients that grows in
+//! steps, and is published at the end. Each change of a rollout is made under the lock of `Changes`
+//! and takes effect at once; only publishing waits for the swap thread, which prepares candidates.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -27,12 +27,12 @@ use crate::site::shared::Shared;
 use crate::site::traffic::Split;
 use crate::site::version::Version;
 
-/// Delay before the driver of a rollout retries a change that had no effect.
+/// Delay before a rollout retries a change that had no effect.
 const BETWEEN_TRIES: Duration = Duration::from_secs(1);
 
 impl Shared {
     /// Begins a rollout of a candidate. Returns the number of the current version, which serves the
-    /// other clients. Called under the lock of `Changes`.
+    /// other clients. The caller must hold the lock of `Changes`.
     pub(super) fn begin_rollout(
         self: &Arc<Self>,
         version: Version,
@@ -60,8 +60,8 @@ impl Shared {
         Ok(before)
     }
 
-    /// Starts a rollout, or continues the rollout of an earlier process. Called under the lock of
-    /// `Changes`.
+    /// Starts a rollout, or continues that of an earlier server process. The caller must hold the
+    /// lock of `Changes`.
     pub(super) fn start_rollout(
         self: &Arc<Self>,
         version: Arc<Version>,
@@ -105,7 +105,7 @@ impl Shared {
         self.settings.replays.runtime().spawn(Arc::clone(self).drive(rollout, judge));
     }
 
-    /// Takes a rollout through its phases. Ends the rollout when its candidate is judged worse than
+    /// Takes a rollout through its phases. Ends the rollout if its candidate is judged worse than
     /// the current version.
     async fn drive(self: Arc<Self>, rollout: Arc<Rollout>, mut judge: LiveJudge) {
         while !rollout.is_over() {
@@ -129,7 +129,7 @@ impl Shared {
     }
 
     /// Makes the next change of a rollout: enters a phase, stops the rollout or finishes it. Does
-    /// nothing if an operator acts at the same time.
+    /// nothing if an operator has changed the rollout meanwhile.
     async fn advance(self: &Arc<Self>, rollout: &Arc<Rollout>, next: Next) {
         let by = By::Rollout;
         match next {
@@ -174,8 +174,9 @@ impl Shared {
         });
     }
 
-    /// Changes a rollout in progress. Returns false, and changes nothing, if the rollout is over,
-    /// the site accepts no changes, or the plan asks for no change any more.
+    /// Applies `change` to a rollout in progress. Returns false, and changes nothing, if the
+    /// rollout is over, if the site accepts no changes, or if `by` is the plan ([`By::Rollout`])
+    /// and the plan no longer asks for a change.
     pub(super) fn change(
         &self,
         rollout: &Arc<Rollout>,
@@ -199,7 +200,7 @@ impl Shared {
         })
     }
 
-    /// Publishes the candidate of a rollout.
+    /// Publishes the candidate of a rollout to all clients, which ends the rollout.
     pub(super) fn promote(self: &Arc<Self>, rollout: &Arc<Rollout>, by: By) -> Result<(), String> {
         let (label, mut times) = (rollout.kept.label.clone(), Times::default());
         let since = Instant::now();

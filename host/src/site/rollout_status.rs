@@ -20,16 +20,16 @@ pub struct RolloutStatus {
     pub version: u64,
     /// SHA-256 of the candidate in hexadecimal.
     pub sha256: String,
-    /// Source of its bytes.
+    /// Source of the candidate's module, such as the path of a file.
     pub origin: String,
-    /// Number of the version that serves the other clients.
+    /// Number of the current version, which serves the other clients.
     pub serving: u64,
-    /// State.
+    /// State of the rollout.
     pub state: RolloutState,
-    /// Reason for which it has stopped or was rejected.
+    /// Reason for which the rollout has stopped, or its candidate was rejected; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cause: Option<String>,
-    /// Plan.
+    /// Plan of the rollout.
     pub plan: Plan,
     /// Number of the step, counted from 1; absent in a shadow.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -37,33 +37,33 @@ pub struct RolloutStatus {
     /// Share of the clients that get the candidate; absent in a shadow.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub share: Option<String>,
-    /// Begin of the rollout, in UTC.
+    /// Time at which the rollout began, in UTC.
     pub begun: String,
-    /// Time since the begin of the phase, in seconds.
+    /// Time since the current phase began or was resumed, in seconds.
     pub phase_seconds: u64,
-    /// Number of requests that the candidate has answered in this phase.
+    /// Number of requests that the candidate has answered in the current phase.
     pub phase_requests: u64,
-    /// Number of requests that the candidate has answered.
+    /// Number of requests that the candidate has answered in the whole rollout.
     pub served: u64,
-    /// Number of those that failed.
+    /// Number of requests that the candidate has failed in the whole rollout.
     pub failed: u64,
     /// Number of requests of the sample that did not run again, because too many waited or they
     /// were too large.
     pub left_out: u64,
-    /// Evidence that the candidate is worse.
+    /// Evidence so far that the candidate is worse than the current version.
     pub evidence: Evidence,
-    /// What came of the sample of requests, which ran again on both versions.
+    /// Report on the sample of requests that ran again on both versions.
     pub report: Report,
 }
 
-/// Rollout in progress, in short.
+/// Short status of a rollout in progress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct InProgress {
     /// Number of the candidate.
     pub version: u64,
-    /// Source of its bytes.
+    /// Source of the candidate's module, such as the path of a file.
     pub origin: String,
-    /// State.
+    /// State of the rollout.
     pub state: RolloutState,
     /// Number of the step, counted from 1; absent in a shadow.
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -71,7 +71,7 @@ pub struct InProgress {
     /// Share of the clients that get the candidate; absent in a shadow.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub share: Option<String>,
-    /// Reason for which it has stopped.
+    /// Reason for which the rollout has stopped; absent otherwise.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cause: Option<String>,
 }
@@ -94,24 +94,26 @@ impl fmt::Display for InProgress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RolloutState {
-    /// The candidate gets copies of requests.
+    /// The candidate gets copies of requests, and answers no client.
     Shadow,
     /// The candidate answers a share of the clients.
     Canary,
-    /// An operator has paused it.
+    /// An operator has paused the rollout.
     Paused,
-    /// It waits for an operator: the candidate got too few requests, or was not published.
+    /// The rollout waits for an operator: the candidate got too few requests, or could not be
+    /// published.
     Stopped,
-    /// The candidate was published.
+    /// The candidate was published, and serves all clients.
     Published,
     /// The candidate was rejected, or the rollout was ended.
     Rejected,
-    /// A shadow is over.
+    /// A shadow without a rollout is over: its time has passed.
     Over,
 }
 
 impl RolloutState {
-    /// Returns the state of a rollout in progress.
+    /// Returns the state of a rollout in progress, which depends on its phase and on whether the
+    /// rollout is halted.
     pub(super) fn of(progress: &Progress) -> RolloutState {
         match (progress.halt, progress.phase) {
             (Some(Halt::Paused), _) => RolloutState::Paused,
@@ -121,13 +123,13 @@ impl RolloutState {
         }
     }
 
-    /// Returns whether the rollout goes on without an operator.
+    /// Returns whether the rollout is in progress and does not wait for an operator.
     pub fn goes_on(self) -> bool {
         matches!(self, RolloutState::Shadow | RolloutState::Canary)
     }
 }
 
-/// Facts about a rollout, from which its status is made.
+/// Facts about a rollout from which [`RolloutStatus`] is created.
 pub(super) struct Facts<'a> {
     pub(super) label: &'a Label,
     pub(super) begun: SystemTime,
@@ -136,7 +138,7 @@ pub(super) struct Facts<'a> {
     pub(super) cause: Option<String>,
     pub(super) plan: &'a Plan,
     pub(super) progress: &'a Progress,
-    /// Time for which the status is made: the current time, or the end of the rollout.
+    /// Moment that the status describes: the current time, or the end of a rollout that is over.
     pub(super) at: Instant,
     pub(super) served: u64,
     pub(super) failed: u64,

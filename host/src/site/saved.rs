@@ -18,12 +18,13 @@ use crate::site::version::{EMBEDDED, Label, Origin, hash};
 /// Format version of the state file.
 const FORMAT: u32 = 1;
 
-/// Largest accepted version number. Counting on from it cannot overflow, and any JSON
-/// parser reads it exactly.
+/// Maximum version number that a state file may have. Counting up from it cannot overflow, and any
+/// JSON parser reads it exactly.
 const NUMBER_MAX: u64 = 1 << 52;
 
-/// Maximum length of the origin of a version, in bytes. The name of an upload is shorter, because
-/// it is a part of the head of an API request, which has at most this length.
+/// Maximum length of a version's origin in bytes: a file path, or the name of an upload. A name is
+/// always shorter, because it arrives in the head of an API request, and such a head has at most
+/// this length.
 pub(crate) const ORIGIN_MAX: usize = 16 << 10;
 
 /// Content of the state file.
@@ -83,14 +84,14 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// Returns the entry of a version that becomes a candidate now.
+    /// Creates the entry of a version that has just become a candidate.
     pub(super) fn new(label: Label) -> Kept {
         Kept { label, time: SystemTime::now(), replaced: None, replayed: None }
     }
 }
 
 impl State {
-    /// Creates a state in the current format.
+    /// Creates a state in the current format. Sorts the versions, and drops repeated ones.
     pub fn new(current: u64, next_number: u64, considered: String, versions: Vec<Kept>) -> State {
         let mut state = State {
             format: FORMAT,
@@ -106,21 +107,22 @@ impl State {
         state
     }
 
-    /// Returns the versions in the order in which a restart tries them: the current one, if its
-    /// bytes are saved, then the newest.
+    /// Returns the versions in the order in which a restart tries them: the current one, if the
+    /// file lists it, then the others, newest first.
     pub(super) fn preferred(&self) -> Vec<&Label> {
         let mut labels: Vec<&Label> = self.versions.iter().rev().map(|kept| &kept.label).collect();
         labels.sort_by_key(|label| label.number != self.current);
         labels
     }
 
-    /// Sorts the versions and clamps their times to the range that can be written.
+    /// Sorts the versions by number, and clamps their times to the range that can be written.
     fn tidy(&mut self) {
         self.versions.sort_by_key(|kept| kept.label.number);
         self.versions.iter_mut().for_each(|kept| kept.time = clock::showable(kept.time));
     }
 
-    /// Parses and validates the state file.
+    /// Parses and validates the state file. Only warns of an unusable rollout and drops it, because
+    /// the versions matter more.
     pub(super) fn read(bytes: &[u8]) -> anyhow::Result<State> {
         let mut value: serde_json::Value = serde_json::from_slice(bytes)?;
         let rollout = value.as_object_mut().and_then(|fields| fields.remove("rollout"));
@@ -187,8 +189,8 @@ impl State {
         Ok(rollout)
     }
 
-    /// Corrects the origin of versions that are listed as the embedded handler but have another
-    /// hash than the handler in this program.
+    /// Corrects the origin of versions that are listed as the embedded handler, but whose hash
+    /// differs from that of the handler embedded in this program.
     pub(super) fn correct_origins(&mut self) {
         let claims = self.versions.iter_mut().map(|kept| &mut kept.label);
         let mut claims = claims.filter(|label| label.origin == Origin::Embedded).peekable();
@@ -206,13 +208,13 @@ impl State {
     }
 }
 
-/// Default of `has_served`, which earlier releases did not save.
+/// Default of `has_served`, which state files of earlier releases lack.
 fn yes() -> bool {
     true
 }
 
-/// Returns a number above those of all versions that an unusable state still names, so that no number
-/// is given twice. Returns 1 if it names none.
+/// Returns a version number above all that an unusable state file mentions, so that no number is
+/// used twice. Returns 1 if the file mentions none.
 pub(super) fn number_after(bytes: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(bytes);
     let number = |rest: &str| {
@@ -238,7 +240,7 @@ fn check(label: &Label) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Returns whether a text is a SHA-256 in hexadecimal.
+/// Returns whether a text is a SHA-256 in lower-case hexadecimal.
 pub(super) fn is_hash(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }

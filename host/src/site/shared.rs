@@ -1,4 +1,4 @@
-//! State that the tasks of a swapper share.
+//! State of a site that the tasks for its swaps, rollbacks and rollouts share.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -29,25 +29,25 @@ use crate::site::version::{Label, Version};
 use crate::site::versions::Versions;
 use crate::telemetry::service;
 
-/// Settings of a swapper.
+/// Settings of a [`Swapper`](crate::site::swapper::Swapper).
 pub struct Settings {
-    /// Name of the site, for the log, unless it is the default one.
+    /// Name of the site, for the log; [`None`] for the default site.
     pub site: Option<Arc<str>>,
     /// Prepares candidates.
     pub activator: Activator,
-    /// Largest module file in bytes.
+    /// Maximum size of a module file in bytes (`--module-max`).
     pub module_max: usize,
-    /// Whether only a version that survives a restart may serve.
+    /// Whether only a version that survives a restart may serve (`--require-durable`).
     pub require_durable: bool,
-    /// Recent requests, on which candidates are proved.
+    /// Recent requests, with which candidates are tested.
     pub journal: Arc<Journal>,
     /// Watch of the newest version.
     pub probation: Arc<Probation>,
-    /// Thread that runs the requests of the journal.
+    /// Thread that runs requests again, for the gate and for judges.
     pub replays: Background,
     /// Shows rejections to the author of the handler during development.
     pub notice: Notice,
-    /// Takes the events of the site.
+    /// Receives the events of the site.
     pub events: Arc<Events>,
     /// Counts requests and changes.
     pub metrics: Arc<OfSite>,
@@ -62,11 +62,11 @@ pub(super) struct Shared {
     pub(super) optimising: Mutex<Optimising>,
     /// Latest rollout, in progress or not.
     pub(super) rollout: Mutex<Option<Arc<Rollout>>>,
-    /// Result of the latest candidate that was tried on the requests of the journal.
+    /// Result of running the requests of the journal again on the latest candidate.
     pub(super) replayed: Mutex<Option<Arc<Replayed>>>,
-    /// Notified when a swap may have dropped a version.
+    /// Notified when a version may have been dropped, so that it can be freed.
     pub(super) left: Notify,
-    /// Thread on which candidates are prepared.
+    /// Thread on which candidates are prepared (the swap thread).
     pub(super) thread: Background,
     /// Why the site refuses changes, such as after its removal; [`None`] while it accepts changes.
     /// Read under the lock of `Changes`.
@@ -82,7 +82,7 @@ impl Shared {
         self.demand.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Fails with the reason if the site accepts no more changes.
+    /// Fails if the site accepts no changes. The error is the reason.
     pub(super) fn expect_open(&self) -> Result<(), &'static str> {
         self.closed.lock().unwrap_or_else(PoisonError::into_inner).map_or(Ok(()), Err)
     }
@@ -92,25 +92,25 @@ impl Shared {
         *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = cause;
     }
 
-    /// Returns the optimisations in progress.
+    /// Locks and returns the optimisations in progress.
     pub(super) fn optimising(&self) -> MutexGuard<'_, Optimising> {
         self.optimising.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the result of the latest candidate that was tried on the requests of the journal, if
-    /// any was.
+    /// Locks and returns the result of running the requests of the journal again on the latest
+    /// candidate; [`None`] if there was no such run.
     pub(super) fn replayed(&self) -> MutexGuard<'_, Option<Arc<Replayed>>> {
         self.replayed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Returns the name of the site, for the log.
+    /// Returns the name of the site, for the log; [`None`] for the default site.
     pub(super) fn site(&self) -> Option<&str> {
         self.settings.site.as_deref()
     }
 
-    /// Empties the journal if version `now` has other values than version `before`, and one of them
-    /// has secrets: requests of the journal are shown with only the secrets of the current version
-    /// masked.
+    /// Empties the journal, and forgets the result of the latest replay, if versions `before` and
+    /// `now` have different values and one of them has secrets. Only the secrets of versions
+    /// that serve are masked when requests of the journal are shown.
     pub(super) fn forget_secrets(&self, before: &Version, now: &Version) {
         let (before, now) = (before.module.values(), now.module.values());
         if before != now && (before.has_secrets() || now.has_secrets()) {
@@ -120,8 +120,8 @@ impl Shared {
         }
     }
 
-    /// Reports that a version serves: as an event, in the metrics and to the service manager.
-    /// Called under the lock of `Changes`, so that events come in the order of the changes.
+    /// Reports that a version has become current: as an event, in the metrics and to systemd. The
+    /// caller must hold the lock of `Changes`, so that events have the order of the changes.
     pub(super) fn tell_serving(&self, label: &Label, replaced: u64, how: How, by: By) {
         let (site, sha256) = (self.site().map(str::to_owned), label.sha256.clone());
         let (time, version, by) = (now(), label.number, by.to_string());
@@ -169,12 +169,13 @@ impl Shared {
         });
     }
 
-    /// Spawns a task on the swap thread.
+    /// Spawns a task on the swap thread, which prepares candidates.
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> AbortHandle {
         self.thread.runtime().spawn(work).abort_handle()
     }
 
-    /// Saves versions or the state file by `save`. Logs and returns the cause of a failure.
+    /// Calls `save`, which saves versions or the state file. Logs and returns the cause of a
+    /// failure.
     pub(super) fn save(&self, save: impl FnOnce(&Store) -> anyhow::Result<()>) -> Option<String> {
         let error = save(&self.store).err()?;
         let cause = format!("{error:#}");
@@ -199,8 +200,8 @@ impl Shared {
         }
     }
 
-    /// Returns why version `number`, or by default the version that the current one
-    /// replaced, is not available for rollback.
+    /// Returns the reason why a rollback to version `number` is not possible. [`None`] stands for
+    /// the version that the current one replaced.
     pub(super) fn not_kept(&self, number: Option<u64>) -> String {
         let serving = self.versions.current().label.number;
         // Read first: a swap locks this list before the history.
@@ -234,7 +235,7 @@ impl Shared {
         }
     }
 
-    /// Returns the number of the current version, or why it is not the expected one.
+    /// Returns the number of the current version. Fails if `expected` is another version.
     pub(super) fn expect_current(&self, expected: Option<u64>) -> Result<u64, String> {
         let serving = self.versions.current().label.number;
         match expected.filter(|expected| *expected != serving) {

@@ -1,43 +1,46 @@
-//! Machine code that sites share: a module that several sites serve is compiled once.
+//! Machine code that sites share, so that a module that several sites serve is compiled once.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use host_wasm::{CompiledModule, Engine, SharedCode};
 
-/// Machine code by the SHA-256 of its module, as long as a version uses it.
+/// Machine code of modules, by the SHA-256 of the module. Has the code only as long as a version
+/// uses it.
 #[derive(Clone, Default)]
 pub struct Shelf(Arc<Shared>);
 
 #[derive(Default)]
 struct Shared {
     codes: Mutex<HashMap<String, SharedCode>>,
-    /// Locked by the site that optimises a module, so that other sites wait and find the optimised
-    /// code.
+    /// Lock that a site holds while it optimises a module. Other sites wait, and then find the
+    /// optimised code here.
     turn: tokio::sync::Mutex<()>,
 }
 
 impl Shelf {
-    /// Returns the code of a module, for the engine of a site, if a version of any site uses the
-    /// code.
+    /// Returns the code of a module for `engine`, the engine of a site, if a version of any site
+    /// uses the code.
     pub(super) fn get(&self, sha256: &str, engine: &Engine) -> Option<CompiledModule> {
         let code = self.lock().get(sha256).cloned();
         code?.module(engine)
     }
 
-    /// Waits until no other site optimises a module. Other sites wait until the guard is dropped.
+    /// Waits until no other site optimises a module. Then other sites wait until the returned guard
+    /// is dropped.
     pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.0.turn.lock().await
     }
 
-    /// Returns the optimised code of a module, for the engine of a site, if a version of any site
-    /// uses it.
+    /// Returns the optimised code of a module for `engine`, the engine of a site, if a version of
+    /// any site uses the code.
     pub(super) fn optimised(&self, sha256: &str, engine: &Engine) -> Option<CompiledModule> {
         let code = self.lock().get(sha256).cloned();
         code.filter(SharedCode::is_optimised)?.module(engine)
     }
 
-    /// Offers the code of a module to other sites.
+    /// Makes the code of a module available to all sites. Forgets code that no version uses any
+    /// more.
     pub(super) fn put(&self, sha256: &str, module: &CompiledModule) {
         let mut codes = self.lock();
         codes.retain(|_, code| code.is_used());

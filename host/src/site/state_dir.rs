@@ -1,10 +1,10 @@
-//! State folder, which keeps good versions across restarts: each module under its hash,
-//! and the state file, which lists the versions and names the current one.
+//! State folder, which keeps good versions across restarts: one file for each module, named after
+//! the hash of the module, and the state file, which lists the versions and names the current one.
 //!
-//! A module is written under a temporary name, synced and renamed; the state file is
-//! exchanged with a synced spare. So a crash leaves either the old or the new file. A
-//! damaged module is reported and skipped. An unusable state file is set aside together
-//! with all modules, and the server starts as without a saved state.
+//! A module is written under a temporary name, synced and renamed; the state file is exchanged with
+//! a synced spare file. So a crash leaves either the old or the new file. A damaged module is
+//! reported and skipped. An unusable state file is set aside together with all modules, and the
+//! server starts as if there were no saved state.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -22,13 +22,14 @@ use crate::site::version::{Label, hash};
 /// Name of the state file.
 const STATE: &str = "state.json";
 
-/// Largest state file in bytes: room for 40,000 versions.
+/// Maximum size of the state file in bytes: room for 40,000 versions.
 pub(crate) const STATE_MAX: usize = 16 << 20;
 
-/// Error of a write to the state folder while another process owns it during an upgrade.
+/// Error message of a write to the state folder while another process owns the folder in an
+/// upgrade.
 const OTHER_WRITES: &str = "another process writes to the state folder";
 
-/// What an earlier process has left in a state folder.
+/// State that an earlier server process has left in a state folder.
 #[derive(Default)]
 pub struct Left {
     /// Saved state, if there is a usable one.
@@ -71,8 +72,8 @@ impl StateDir {
         Ok(Arc::new(folder))
     }
 
-    /// Uses a folder that [`StateDir::lock`] has locked. Removes and writes nothing until
-    /// [`StateDir::set_up`].
+    /// Creates the handle of a folder that [`StateDir::lock`] has locked. Changes nothing in the
+    /// folder; [`StateDir::set_up`] prepares it for writing.
     pub fn new(folder: Arc<PrivateFolder>, module_max: usize) -> StateDir {
         StateDir { folder, module_max, named: Mutex::default() }
     }
@@ -87,14 +88,14 @@ impl StateDir {
         }
     }
 
-    /// Shares the folder with the previous process, which has handed over this state in an upgrade.
-    /// Writes nothing until [`StateDir::take_back`].
+    /// Marks the folder as still owned by the previous process, which has handed over this state in
+    /// an upgrade. Nothing is written until [`StateDir::take_back`].
     pub fn go_on(&self, state: &State) {
         let mut named = self.named();
         (named.now, named.is_left) = (hashes(state), true);
     }
 
-    /// Returns whether another process writes to the folder.
+    /// Returns whether another process owns the folder, so that this process writes nothing.
     pub fn is_left(&self) -> bool {
         self.named().is_left
     }
@@ -121,13 +122,13 @@ impl StateDir {
         self.folder.path()
     }
 
-    /// Reads the state that an earlier process has left. Sets an unusable state file aside together
-    /// with all modules, so that nothing is lost.
+    /// Reads the state that an earlier server process has left. Sets an unusable state file aside
+    /// together with all modules, so that nothing is lost.
     ///
     /// # Errors
     ///
-    /// When the state file exists and cannot be read: that may be temporary, so the file is not set
-    /// aside. When an unusable file cannot be set aside.
+    /// When the state file exists but cannot be read; it is not set aside then, because the failure
+    /// may be temporary. When an unusable state file cannot be set aside.
     pub fn load(&self) -> anyhow::Result<Left> {
         let file = self.folder.path_of(STATE);
         let bytes = match self.folder.read(STATE, STATE_MAX) {
@@ -158,8 +159,8 @@ impl StateDir {
         })
     }
 
-    /// Renames the state file and all modules, so that they are kept and no longer used. Returns the
-    /// new name of the state file.
+    /// Renames the state file and all modules, so that nothing is lost but the server no longer
+    /// uses them. Returns the new name of the state file.
     fn set_aside(&self) -> io::Result<String> {
         for hash in self.module_hashes()? {
             self.folder.rename(&file_of_module(&hash), &format!("{hash}.damaged"))?;

@@ -1,5 +1,5 @@
 //! Ends, pauses, resumes and promotes the rollout in progress. Only a promotion waits for the swap
-//! thread; other orders take effect at once.
+//! thread, which prepares candidates; other orders take effect at once.
 
 use std::sync::{Arc, PoisonError};
 use std::time::Instant;
@@ -19,13 +19,13 @@ use crate::site::rollout_status::{RolloutState, RolloutStatus};
 use crate::site::shared::Shared;
 use crate::site::version::Label;
 
-/// Error of an order about the rollout of an earlier process while its candidate is still being
-/// loaded.
+/// Error message of a command about a rollout that began before a restart, while its candidate is
+/// still being loaded.
 const LOADING: &str = "the rollout is still being loaded after the restart; try again";
 
 impl Shared {
     /// Ends the rollout in progress, if there is one, and rejects its candidate. Returns the number
-    /// of the candidate. Called under the lock of `Changes`.
+    /// of the candidate. The caller must hold the lock of `Changes`.
     pub(super) fn end_rollout_for(&self, cause: &str, by: By) -> Option<u64> {
         match self.rolling() {
             Some(rollout) => {
@@ -45,16 +45,17 @@ impl Shared {
         }
     }
 
-    /// Ends the rollout in progress, unless its candidate is version `number`, which is about to be
-    /// published. Called under the lock of `Changes`.
+    /// Ends the rollout in progress, because version `number` is about to be published. Does
+    /// nothing if version `number` is the candidate of the rollout. The caller must hold the lock
+    /// of `Changes`.
     pub(super) fn end_other_rollout(&self, number: u64, by: By) {
         if self.rolling().is_none_or(|rollout| rollout.number() != number) {
             self.end_rollout_for(&format!("version {number} was published"), by);
         }
     }
 
-    /// Ends the rollout in progress as published, if its candidate is version `number`, which was
-    /// published. Called under the lock of `Changes`.
+    /// Ends the rollout in progress successfully if its candidate is version `number`, which has
+    /// just been published. The caller must hold the lock of `Changes`.
     pub(super) fn end_rollout_published(&self, number: u64, by: By) {
         if let Some(rollout) = self.rolling().filter(|rollout| rollout.number() == number) {
             self.close_rollout(&rollout, RolloutState::Published, None, by);
@@ -76,8 +77,8 @@ impl Shared {
         self.tell_rejected(number, &rejected, serving, by);
     }
 
-    /// Records that a rollout is over, ends the watch of its candidate, and reports the end in the
-    /// log and as an event.
+    /// Records that a rollout is over, ends the watch and the optimisation of its candidate, and
+    /// reports the end in the log and as an event.
     pub(super) fn close_rollout(
         &self,
         rollout: &Arc<Rollout>,
@@ -96,8 +97,8 @@ impl Shared {
         self.tell_rollout(rollout, change, cause, by);
     }
 
-    /// Ends the watch and the rollout in progress, because a reload has removed the site. Called
-    /// under the lock of `Changes`.
+    /// Ends the rollout and the watch in progress, because a reload has removed the site. The
+    /// caller must hold the lock of `Changes`.
     pub(super) fn close_with_site(&self) {
         if let Some(rollout) = self.rolling() {
             rollout.end(RolloutState::Rejected, Some(REMOVED.into()));
@@ -106,8 +107,8 @@ impl Shared {
         self.versions.end_rollout(|_| ());
     }
 
-    /// Records that version `number` was rejected after it was published, if it was the candidate
-    /// of the latest rollout.
+    /// Marks the latest rollout as rejected if its candidate was version `number`, which was
+    /// rejected after it had been published.
     pub(super) fn rejected_after_all(&self, number: u64, cause: &str) {
         if let Some(rollout) = self.latest_rollout().filter(|rollout| rollout.number() == number) {
             rollout.end(RolloutState::Rejected, Some(format!("after it was published: {cause}")));
@@ -123,8 +124,8 @@ impl Shared {
         self.rollout.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Returns the label of the candidate and the plan of the rollout in progress, if the candidate
-    /// has these bytes and values.
+    /// Returns the candidate's label and the plan of the rollout in progress, if the candidate has
+    /// this hash and these values.
     pub(super) fn rolls_out(&self, sha256: &str, values: &Values) -> Option<(Label, Plan)> {
         let rollout = self.rolling()?;
         let candidate = self.versions.history().candidate(rollout.number());
@@ -132,7 +133,7 @@ impl Shared {
         Some((rollout.kept.label.clone(), rollout.plan.clone()))
     }
 
-    /// Sets which clients may choose a version in the rollout in progress.
+    /// Replaces the list of clients that may choose a version during the rollout.
     pub(super) fn pin_from(&self, rollout: &Rollout, pin_from: &Arc<[Trusted]>) {
         self.versions.change_rollout(rollout.number(), |split, _| split.pin_from = Arc::clone(pin_from));
     }
@@ -151,8 +152,8 @@ impl Shared {
         if is_loading { LOADING.into() } else { NONE.into() }
     }
 
-    /// Returns the rollout in progress, if its candidate is version `candidate` or no candidate is
-    /// named.
+    /// Returns the rollout in progress. Fails if the site accepts no changes, if there is no
+    /// rollout, or if its candidate is not version `candidate`.
     fn expect_rollout(&self, candidate: Option<u64>) -> Result<Arc<Rollout>, String> {
         self.expect_open()?;
         let rollout = self.rolling().ok_or_else(|| self.no_rollout())?;
@@ -184,7 +185,7 @@ impl Shared {
         Ok(rollout.status())
     }
 
-    /// Resumes a rollout that was paused or has stopped: its step begins anew.
+    /// Resumes a rollout that was paused or has stopped: its phase begins anew.
     pub(super) async fn resume_rollout(
         self: &Arc<Self>,
         candidate: Option<u64>,
@@ -222,9 +223,9 @@ impl Shared {
         Ok(rollout.status())
     }
 
-    /// Ends the rollout in progress: all clients get the current version. Without a rollout, ends
-    /// the preparation of a candidate. Returns the number of the candidate of the rollout, if there
-    /// was one.
+    /// Ends the rollout in progress, so that all clients get the current version, and returns the
+    /// number of its candidate. Without a rollout, cancels the candidate that is being prepared,
+    /// and returns [`None`].
     pub(super) async fn abort_rollout(
         self: &Arc<Self>,
         candidate: Option<u64>,
@@ -269,7 +270,7 @@ impl Shared {
     }
 }
 
-/// Checks that the candidate of a rollout, version `number`, is the expected version, if one is
+/// Checks that version `number`, the candidate of a rollout, is version `expected`, if one is
 /// expected.
 fn expect_candidate(number: u64, expected: Option<u64>) -> Result<(), String> {
     match expected.filter(|expected| *expected != number) {

@@ -1,5 +1,5 @@
-//! Saves versions in the state folder. Tracks which are not saved yet, and which versions
-//! of an earlier process are in the folder without being loaded.
+//! Saves versions in the state folder. Tracks which versions are not saved yet, and which versions
+//! of an earlier server process are in the folder without being loaded.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -28,14 +28,17 @@ struct Progress {
     considered: String,
     /// Whether a version with the hash `considered` has served since the module file was read.
     has_served: bool,
-    /// Versions whose bytes are not in the state folder, or not yet, with these bytes.
+    /// Versions whose modules are not in the state folder, or not yet, with the bytes of the
+    /// modules.
     unsaved: Vec<(Label, Arc<[u8]>)>,
-    /// Versions of an earlier process that are not loaded: not yet, or because they could not be
-    /// restored. Their modules stay in the folder.
+    /// Versions of an earlier server process that are not loaded: not yet, or because they could
+    /// not be restored. Their modules stay in the folder.
     left: Vec<Kept>,
-    /// Number of the version that a restart begins with, by the state file.
+    /// Number of the version that serves first after a restart, as the state file says; [`None`] if
+    /// it names none.
     first: Option<u64>,
-    /// Number of the candidate whose rollout goes on after a restart, by the state file.
+    /// Number of the candidate whose rollout continues after a restart, as the state file says;
+    /// [`None`] if it has no rollout.
     rollout: Option<u64>,
     /// Why the latest change is not saved.
     failure: Option<String>,
@@ -43,8 +46,8 @@ struct Progress {
 
 impl Store {
     /// Creates the store. `considered` is the hash of the module file, `saved` the state of an
-    /// earlier process, `left` the versions in that state that are not loaded, and `unsaved` the
-    /// bytes of versions that are not in the folder.
+    /// earlier server process, `left` the versions in that state that are not loaded, and `unsaved`
+    /// the modules of versions that are not in the folder.
     pub(super) fn new(
         dir: Option<StateDir>,
         considered: String,
@@ -63,7 +66,7 @@ impl Store {
         self.dir.as_ref()
     }
 
-    /// Returns the bytes of a version of an earlier process.
+    /// Returns the bytes of a version that an earlier server process has saved or handed over.
     ///
     /// # Errors
     ///
@@ -72,8 +75,8 @@ impl Store {
         module(&self.progress().unsaved, self.dir.as_ref(), label)
     }
 
-    /// Returns the state and the unsaved modules, which a new process needs to take the place of
-    /// this one in an upgrade.
+    /// Returns the state and the unsaved modules, for the process that replaces this one in an
+    /// upgrade.
     pub(super) fn to_hand_over(&self, versions: &Versions) -> Handed {
         let progress = self.progress();
         let ToSave { kept, current, next_number, rollout } = versions.to_save();
@@ -94,7 +97,8 @@ impl Store {
         is_same
     }
 
-    /// Records that the module file has served, if the current version has the bytes of the file.
+    /// Records that a version with the bytes of the module file has served, if the current version
+    /// has these bytes.
     pub(super) fn serves_now(&self, versions: &Versions) {
         let mut progress = self.progress();
         progress.has_served |= progress.considered == versions.current().label.sha256;
@@ -114,20 +118,21 @@ impl Store {
         (progress.considered, progress.has_served) = (NOTHING.into(), false);
     }
 
-    /// Records that the bytes of a version are not saved yet, and publishes the version. Both
-    /// happen under one lock, so that no state file lists a version without its bytes.
+    /// Records that the bytes of a version are not saved yet, and calls `publish`, which makes the
+    /// version serve. Both happen under one lock, so that no state file lists the version without
+    /// its bytes.
     pub(super) fn add<T>(&self, label: &Label, file: &Arc<[u8]>, publish: impl FnOnce() -> T) -> T {
         let mut progress = self.progress();
         progress.unsaved.push((label.clone(), Arc::clone(file)));
         publish()
     }
 
-    /// Returns the versions of an earlier process that are not loaded.
+    /// Returns the versions of an earlier server process that are not loaded.
     pub(super) fn left(&self) -> Vec<Kept> {
         self.progress().left.clone()
     }
 
-    /// Records that a version of an earlier process is loaded or dropped.
+    /// Records that a version of an earlier server process was loaded, or will not be.
     pub(super) fn loaded(&self, number: u64) {
         self.progress().left.retain(|kept| kept.label.number != number);
     }
@@ -237,7 +242,8 @@ impl Store {
         self.dir.as_ref().is_some_and(StateDir::is_left)
     }
 
-    /// Returns which version and which rollout a restart begins with, by the state folder.
+    /// Returns which version serves first after a restart, and which rollout continues, according
+    /// to the state file.
     pub(super) fn after_restart(&self) -> AfterRestart {
         // A client may be in another folder than the server.
         let absolute = |dir: &StateDir| std::path::absolute(dir.path()).unwrap_or_else(|_| dir.path().into());
@@ -256,8 +262,8 @@ impl Store {
     }
 }
 
-/// Returns the bytes of a version that an earlier process has left: handed over, or in the state
-/// folder.
+/// Returns the bytes of a version of an earlier server process: from `files`, which that process
+/// has handed over, or else from the state folder.
 ///
 /// # Errors
 ///
@@ -273,12 +279,12 @@ pub(super) fn module(
     Ok(dir.context("there is no state folder (--state-dir)")?.module(label)?.into())
 }
 
-/// Returns the number of the candidate whose rollout a restart goes on with.
+/// Returns the number of the candidate whose rollout continues after a restart.
 fn candidate(state: &State) -> Option<u64> {
     state.rollout.as_ref().map(|rollout| rollout.kept.label.number)
 }
 
-/// Returns the number of the version that a restart begins with.
+/// Returns the number of the version that serves first after a restart.
 fn first(state: &State) -> Option<u64> {
     state.preferred().first().map(|label| label.number)
 }

@@ -20,33 +20,33 @@ use crate::site::publish::Approved;
 use crate::site::shared::Shared;
 use crate::site::version::{Candidate, Label, Origin};
 
-/// Conditions of a swap, besides the candidate.
+/// Conditions and options of a swap.
 struct Order {
     /// Number of the version that must be current, if the order names one.
     if_version: Option<u64>,
-    /// Differences that the gate accepts.
+    /// Differences from the responses of the current version that the gate accepts.
     accept: Accept,
     way: Way,
-    /// Whether the order asks for these bytes anew, so that it ends the rollout of another
-    /// candidate even if the bytes serve already. False for an unchanged module file.
+    /// Whether these bytes are ordered anew. Such an order ends the rollout in progress even if the
+    /// current version has the bytes already. False for a module file that has not changed.
     is_new: bool,
     is_gone: IsGone,
     by: By,
 }
 
-/// Way of a candidate after the gate.
+/// How a candidate that has passed the gate is published.
 #[derive(Clone, Debug)]
 pub enum Way {
-    /// As the configuration asks.
+    /// As the configuration says.
     Configured,
-    /// The candidate serves all clients at once.
+    /// To all clients at once.
     AtOnce,
-    /// The candidate follows a plan of a rollout.
+    /// In a rollout with this plan.
     Plan(Box<Plan>),
 }
 
 impl Way {
-    /// Returns the plan to follow; [`None`] if the candidate serves at once.
+    /// Returns the plan of the rollout; [`None`] if the candidate serves all clients at once.
     fn plan(&self, demand: &Demand) -> Option<Plan> {
         match self {
             Way::Configured => demand.rollout(),
@@ -59,7 +59,8 @@ impl Way {
 /// Function that returns whether the client that asked for a swap or a comparison has disconnected.
 pub type IsGone = Box<dyn Fn() -> bool + Send + Sync>;
 
-/// Interval of checks whether the client that asked for a swap or a comparison is still connected.
+/// Interval at which the server checks whether the client that asked for a swap or a comparison is
+/// still connected.
 const GONE_INTERVAL: Duration = Duration::from_millis(50);
 
 impl Shared {
@@ -116,7 +117,7 @@ impl Shared {
         self.save(|store| store.save_state(&self.versions));
     }
 
-    /// Swaps to bytes that a client has sent under the name `name`.
+    /// Swaps to a module that a client has uploaded under the name `name`.
     pub(super) async fn swap(
         self: Arc<Self>,
         name: String,
@@ -203,9 +204,9 @@ impl Shared {
         self.conclude(label, published, since, &times, by)
     }
 
-    /// Logs and saves the result of a candidate whose preparation began at `since`, and returns the
-    /// outcome. `published` says how the candidate was published, with the counts of the replayed
-    /// requests, or why it was rejected.
+    /// Completes a swap whose preparation began at `since`: logs and saves the result, and returns
+    /// the outcome. `published` says how the candidate was published, with the counts of the
+    /// replayed requests, or why it was rejected.
     pub(super) fn conclude(
         &self,
         label: Label,
@@ -245,7 +246,7 @@ impl Shared {
         }
     }
 
-    /// Returns the outcome of a candidate that follows a plan.
+    /// Returns the outcome for a candidate that is in a rollout.
     pub(super) fn rolling_out(
         &self,
         label: Label,
@@ -274,13 +275,13 @@ impl Shared {
     }
 }
 
-/// Cause of a rejection when a newer change ends the work on a candidate.
+/// Cause of the rejection of a candidate whose preparation was cancelled by a newer change.
 pub const SUPERSEDED: &str = "a newer swap, rollback or reload was ordered before it was ready";
 
-/// Cause of a rejection when an operator ends the work on a candidate.
+/// Cause of the rejection of a candidate whose preparation was cancelled by an operator.
 const ABORTED: &str = "it was aborted before it was ready";
 
-/// Cause of a rejection when the client that asked for the swap disconnects.
+/// Cause of the rejection of a candidate whose client disconnected during the preparation.
 pub(super) const GONE: &str = "its client disconnected before it was ready";
 
 pub(super) async fn until_gone(is_gone: &IsGone) {

@@ -1,8 +1,8 @@
-//! Handle by which commands, signals and the file watch order swaps and rollbacks.
+//! Handle with which commands, signals and the file watch order swaps and rollbacks.
 //!
-//! Candidates are prepared on the swap thread, which has its own runtime. A swap that
-//! panics is refused and does not affect the next one. A rollback needs no preparation,
-//! so it happens at once on the caller's thread.
+//! Candidates are prepared on the swap thread, which has its own runtime. A swap that panics is
+//! refused and does not affect the next one. A rollback needs no preparation, so it happens at once
+//! on the caller's thread.
 
 use std::fs::File;
 use std::io;
@@ -40,13 +40,13 @@ use crate::site::store::Store;
 use crate::site::swap::{IsGone, Way};
 use crate::site::versions::Versions;
 
-/// Handle to swap, roll back and list the versions of one site.
+/// Handle with which callers swap, roll back and list the versions of one site.
 #[derive(Clone)]
 pub struct Swapper(Arc<Shared>);
 
 impl Swapper {
     /// Creates the handle with the first version as the current one. Starts to restore the other
-    /// versions of an earlier process in the background.
+    /// versions of an earlier server process in the background.
     ///
     /// # Errors
     ///
@@ -111,8 +111,8 @@ impl Swapper {
         Ok(Swapper(shared))
     }
 
-    /// Ends the work on candidates and in the background, because a reload has removed the site.
-    /// Requests that are being answered go on.
+    /// Cancels the candidate in preparation, the rollout and all background work, because a reload
+    /// has removed the site. Requests in progress are still answered.
     pub fn close(&self) {
         self.0.close(Some(REMOVED));
         drop(self.0.changes.begin());
@@ -123,8 +123,8 @@ impl Swapper {
         self.0.optimising().end();
     }
 
-    /// Returns a mark for [`Swapper::hand_over`], and the versions that a new process needs to take
-    /// the place of this one in an upgrade.
+    /// Returns a mark, by which [`Swapper::hand_over`] notices later changes, and the versions, which
+    /// a new process needs to replace this one in an upgrade.
     pub fn to_hand_over(&self) -> (u64, Handed) {
         self.0.changes.look(|| self.0.store.to_hand_over(&self.0.versions))
     }
@@ -151,8 +151,8 @@ impl Swapper {
         self.save();
     }
 
-    /// Begins to accept changes, in the place of the process that handed over its versions. Reads
-    /// the module file, which may have changed meanwhile.
+    /// Begins to accept changes, after this process has replaced the one that handed over its
+    /// versions. Reads the module file, which may have changed meanwhile.
     pub fn go_on(&self) {
         if let Some(dir) = self.0.store.dir() {
             dir.take_back();
@@ -195,9 +195,9 @@ impl Swapper {
         self.0.versions.version_for(fields, client, address)
     }
 
-    /// Swaps to bytes that a client has sent under the name `name`, and waits for the
-    /// outcome. Changes nothing if another version than `if_version` is current, or if the
-    /// client disconnects before the swap. The gate accepts the differences of `accept`.
+    /// Swaps to a module that a client has uploaded under the name `name`, and waits for the
+    /// outcome. Changes nothing if `if_version` is given and is not current, or if the client
+    /// disconnects before the swap. The gate accepts the differences that `accept` describes.
     pub async fn swap(
         &self,
         name: String,
@@ -211,21 +211,21 @@ impl Swapper {
         self.run(swap).await.unwrap_or_else(|cause| self.0.refused(cause))
     }
 
-    /// Compares a module that a client has sent with a kept version, by default the current one, on
-    /// the requests of the journal. Changes nothing.
+    /// Compares a module that a client has uploaded with a kept version, by default the current
+    /// one: runs the requests of the journal again on both. Changes nothing.
     ///
     /// # Errors
     ///
-    /// When the module cannot serve, the version is not kept, the client disconnects, or the work
-    /// panics.
+    /// When the module cannot serve, the version is not kept, the client disconnects, or the
+    /// comparison panics.
     pub async fn diff(&self, diff: Diff, is_gone: IsGone) -> Result<Report, NotCompared> {
         let diff = Arc::clone(&self.0).diff(diff, is_gone);
         self.run(diff).await.unwrap_or_else(|cause| Err(NotCompared::Failed(cause)))
     }
 
-    /// Starts to read the module file, and to swap if its content has changed since it was
-    /// last read. SIGHUP also tries unchanged content that was rejected before.
-    /// Returns at once; the outcome is only logged.
+    /// Starts to read the module file, and to swap to its content if that has changed since the
+    /// file was last read. With [`By::Hangup`], also tries unchanged content, for example after a
+    /// rejection. Returns at once; the outcome is only logged.
     pub fn read_file(&self, by: By) {
         let swapper = self.clone();
         self.0.spawn(async move {
@@ -233,8 +233,8 @@ impl Swapper {
         });
     }
 
-    /// Prepares a change of the source of the handler, its probes and its values. Nothing changes
-    /// until [`Swapper::commit`].
+    /// Prepares a change to a reloaded configuration: the source of the handler, its probes, its
+    /// values, and how new versions are published. Nothing changes until [`Swapper::commit`].
     ///
     /// # Errors
     ///
@@ -245,7 +245,8 @@ impl Swapper {
     }
 
     /// Makes a prepared change. Returns the outcome; [`None`] if the configuration names no module
-    /// to load, or if a later order keeps the current version.
+    /// to load, or if the current version stays because it was ordered after the module file was
+    /// last read.
     ///
     /// # Errors
     ///
@@ -274,7 +275,7 @@ impl Swapper {
         self.0.roll_back(number, if_version, by).await
     }
 
-    /// Returns the plan that new versions follow.
+    /// Returns the configured plan for rollouts of new versions.
     pub fn plan(&self) -> Plan {
         self.0.demand().plan
     }
@@ -283,24 +284,25 @@ impl Swapper {
     ///
     /// # Errors
     ///
-    /// When there was no rollout since the start, or the rollout of an earlier process is not
-    /// loaded yet.
+    /// When there was no rollout since the server started, or when a rollout from before the start
+    /// is still being loaded.
     pub fn rollout(&self) -> Result<RolloutStatus, String> {
         self.0.rollout_status()
     }
 
-    /// Returns the result of the latest candidate that was tried on the requests of the journal, if
-    /// any was.
+    /// Returns the result of running the requests of the journal again on the latest candidate;
+    /// [`None`] if there was no such run.
     pub fn replayed(&self) -> Option<Arc<Replayed>> {
         self.0.replayed().clone()
     }
 
-    /// Returns the rollout in progress.
+    /// Returns a summary of the rollout in progress, if there is one.
     pub fn rolling_out(&self) -> Option<InProgress> {
         self.0.rolling().map(|rollout| rollout.in_progress())
     }
 
-    /// Pauses the rollout in progress: its step does not end until an operator resumes the rollout.
+    /// Pauses the rollout in progress: its phase does not end until an operator resumes the
+    /// rollout.
     ///
     /// # Errors
     ///
@@ -310,7 +312,7 @@ impl Swapper {
         self.0.pause_rollout(candidate, by).await
     }
 
-    /// Resumes a rollout that was paused or has stopped. Its step begins anew.
+    /// Resumes a rollout that was paused or has stopped. Its phase begins anew.
     ///
     /// # Errors
     ///
@@ -330,9 +332,9 @@ impl Swapper {
         self.run(Arc::clone(&self.0).promote_rollout(candidate, by)).await?
     }
 
-    /// Ends the rollout in progress. All clients get the current version at once. Without a
-    /// rollout, ends the preparation of a candidate. Returns the number of the candidate of the
-    /// rollout, if there was one.
+    /// Ends the rollout in progress, so that all clients get the current version at once, and
+    /// returns the number of its candidate. Without a rollout, cancels the candidate that is being
+    /// prepared, and returns [`None`].
     ///
     /// # Errors
     ///
@@ -342,33 +344,37 @@ impl Swapper {
         self.0.abort_rollout(candidate, by).await
     }
 
-    /// Returns the maximum time for which a candidate is tried on the requests of the journal.
+    /// Returns the maximum time for running the requests of the journal on a candidate
+    /// (`--gate-time`).
     pub fn gate_time(&self) -> Duration {
         self.0.demand().proof.time
     }
 
-    /// Returns all remembered versions, oldest first.
+    /// Returns all remembered versions: first dropped ones that may still answer a request, then
+    /// the others, oldest first.
     pub fn versions(&self) -> Vec<Entry> {
         self.0.versions.entries()
     }
 
-    /// Returns the numbers of requests, by the number of the version that was called and by method
-    /// and class of statuses. [`None`] stands for all versions that are no longer kept.
+    /// Returns the number of requests to each version, by method and class of statuses. [`None`] in
+    /// place of a version number stands for all versions that are no longer kept.
     pub fn requests(&self) -> Vec<(Option<u64>, Kinds)> {
         self.0.versions.requests()
     }
 
-    /// Returns which version and which rollout a restart begins with, by the state folder.
+    /// Returns which version serves first after a restart, and which rollout continues, according
+    /// to the state file.
     pub fn after_restart(&self) -> AfterRestart {
         self.0.store.after_restart()
     }
 
-    /// Returns the number of good versions that are kept.
+    /// Returns the number of versions that are kept for rollback, including the current one.
     pub fn kept(&self) -> usize {
         self.0.versions.history().good().count()
     }
 
-    /// Returns the memory of all kept versions, in bytes.
+    /// Returns the memory of the versions that are kept for rollback and of the current one, in
+    /// bytes.
     pub fn kept_memory(&self) -> usize {
         self.0.versions.history().memory()
     }

@@ -37,8 +37,8 @@ impl Traffic {
         [&self.current].into_iter().chain(self.split.as_ref().map(|split| &split.candidate))
     }
 
-    /// Replaces `version` by `better`. Returns false if `version` is neither the current version
-    /// nor the candidate of a rollout.
+    /// Replaces `version` by `better`, the same version with optimised code. Returns false if
+    /// `version` is neither the current version nor the candidate of a rollout.
     pub(super) fn replace(&mut self, version: &Arc<Version>, better: &Arc<Version>) -> bool {
         let candidate = self.split.as_mut().map(|split| &mut split.candidate);
         let mut all = [&mut self.current].into_iter().chain(candidate);

@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 use crate::hex;
 use crate::metrics::requests::ByKind;
 
-/// Maximum number of bytes of an origin that are shown: the length of the longest path on Linux.
+/// Maximum number of bytes that are shown of a version's origin, which is a file path or the name
+/// of an upload: the length of the longest path on Linux.
 const NAME_MAX: usize = 4096;
 
 /// Cargo's target for WebAssembly modules.
@@ -30,8 +31,8 @@ pub struct Version {
     pub label: Label,
     /// Compiled module.
     pub module: Arc<HandlerModule>,
-    /// Counts of the requests for which the version was called, with its quickly compiled code and
-    /// with its optimised code.
+    /// Counts of the requests to this version. When optimised code replaces the first code of the
+    /// version, the same counts go on.
     pub requests: Arc<ByKind>,
 }
 
@@ -45,7 +46,7 @@ impl Version {
 /// Identity of a version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Label {
-    /// Number, counted from 1.
+    /// Number of the version, counted from 1.
     pub number: u64,
     /// Source of the bytes.
     pub origin: Origin,
@@ -113,7 +114,7 @@ impl Candidate {
         Candidate { sha256: hash(&bytes), bytes: bytes.into(), source }
     }
 
-    /// Returns the label of the version that this candidate becomes under a number.
+    /// Returns the label that this candidate has as version `number`.
     pub(super) fn label(&self, number: u64) -> Label {
         let (origin, sha256) = (self.source.clone(), self.sha256.clone());
         Label { number, origin, size: self.bytes.len(), sha256 }
@@ -128,12 +129,12 @@ impl fmt::Display for Label {
 }
 
 impl Origin {
-    /// Reads the bytes from their source. For a file longer than `limit` bytes, returns the
-    /// first `limit + 1`, which the compiler refuses as too large.
+    /// Reads the bytes from their source. For a file longer than `limit` bytes, returns the first
+    /// `limit + 1`, which the compiler refuses as too large.
     ///
     /// # Errors
     ///
-    /// When the file cannot be read or changes meanwhile, or the bytes were uploaded.
+    /// When the file cannot be read or changes while it is read, or when the bytes were uploaded.
     pub fn read(&self, limit: usize) -> io::Result<Vec<u8>> {
         match self {
             Origin::Embedded => Ok(EMBEDDED.into()),
@@ -145,7 +146,7 @@ impl Origin {
         }
     }
 
-    /// Returns the length of the path or name in bytes.
+    /// Returns the length in bytes of the path or of the upload's name.
     pub(super) fn length(&self) -> usize {
         match self {
             Origin::Embedded => 0,
@@ -186,8 +187,8 @@ fn read_file(path: &Path, limit: usize) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Returns a function that adds a remedy to an error of reading the file at `path`, if the file is
-/// missing or may not be read.
+/// Returns a function that replaces an error of reading the file at `path` by one that names a
+/// remedy, if the file is missing or may not be read.
 pub fn hint(path: &Path) -> impl Fn(io::Error) -> io::Error {
     move |error| match error.kind() {
         io::ErrorKind::NotFound => io::Error::new(io::ErrorKind::NotFound, missing(path)),
@@ -216,9 +217,9 @@ fn missing(path: &Path) -> String {
     }
 }
 
-/// Returns the paths at which Cargo puts the WebAssembly module of a crate: with the profile of
-/// `path`, and with `release`. [`None`] if `path` is not that of a native build, such as
-/// `target/debug/NAME`.
+/// Returns the paths of the WebAssembly module that Cargo builds from the same crate as the native
+/// binary `path`, such as `target/debug/NAME`: first with the profile of `path`, then with
+/// `release`. [`None`] if `path` is not such a binary.
 fn built_by_cargo(path: &Path) -> Option<[PathBuf; 2]> {
     let folder = path.parent()?;
     let target = folder.parent().filter(|target| target.ends_with("target"))?;

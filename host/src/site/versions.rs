@@ -15,7 +15,7 @@ use crate::site::saved::{Kept, SavedRollout};
 use crate::site::traffic::{Split, Traffic};
 use crate::site::version::Version;
 
-/// Current version and history.
+/// Current version of a site, and the history of its versions.
 pub struct Versions {
     current: Current,
     history: Mutex<History>,
@@ -53,7 +53,8 @@ impl Versions {
         self.current.version_for(fields, client, address)
     }
 
-    /// Returns all remembered versions, oldest first.
+    /// Returns all remembered versions: first dropped ones that may still answer a request, then
+    /// the others, oldest first.
     pub(super) fn entries(&self) -> Vec<Entry> {
         let history = self.history();
         let traffic = self.current.traffic();
@@ -61,8 +62,8 @@ impl Versions {
         history.entries(traffic.current.label.number, share)
     }
 
-    /// Returns the numbers of requests by the number of the version that was called. [`None`]
-    /// stands for all versions that are no longer kept.
+    /// Returns the number of requests to each version. [`None`] in place of a version number stands
+    /// for all versions that are no longer kept.
     pub(super) fn requests(&self) -> Vec<(Option<u64>, Kinds)> {
         let history = self.history();
         let kept = history.all().map(|version| (Some(version.label.number), version.requests.read()));
@@ -73,8 +74,8 @@ impl Versions {
         self.history.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes a good candidate current. Returns the number of the version that it
-    /// replaced.
+    /// Makes a candidate that has passed all stages current. Returns the number of the version that
+    /// it replaced.
     pub(super) fn publish(&self, version: Arc<Version>) -> u64 {
         let mut history = self.history();
         let replaced = self.current().label.number;
@@ -83,15 +84,15 @@ impl Versions {
         replaced
     }
 
-    /// Begins a rollout of a good candidate.
+    /// Begins a rollout of a candidate that has passed the gate.
     pub(super) fn begin_rollout(&self, split: Split, saved: SavedRollout) {
         let mut history = self.history();
         history.roll_out(Arc::clone(&split.candidate), saved);
         self.split(&history, Some(split));
     }
 
-    /// Changes the clients and the saved state of the rollout in progress, if its candidate is
-    /// version `number`.
+    /// Changes how the rollout in progress assigns clients, and its saved state, if its candidate
+    /// is version `number`.
     pub(super) fn change_rollout(&self, number: u64, change: impl FnOnce(&mut Split, &mut SavedRollout)) {
         let mut history = self.history();
         let split = self.current.traffic().split.clone();
@@ -130,8 +131,8 @@ impl Versions {
         }
     }
 
-    /// Frees versions that are no longer kept and answer no request. Returns whether other
-    /// dropped versions still answer one.
+    /// Frees dropped versions that no longer answer a request. Returns whether dropped versions
+    /// remain that still answer one.
     pub(super) fn release(&self) -> bool {
         let (gone, draining) = {
             // Under the lock, so that no reader misses these requests or counts them twice.
@@ -146,8 +147,8 @@ impl Versions {
     }
 
     /// Makes version `number` current, or by default the version that the current one replaced.
-    /// Returns the version that is now current, and the number of the version that was current
-    /// before. Returns [`None`] if the version is not kept.
+    /// Returns the version that is current afterwards, and the number of the version that was
+    /// current before; [`None`] if the version is not kept.
     pub(super) fn roll_back(&self, number: Option<u64>) -> Option<(Arc<Version>, u64)> {
         let history = self.history();
         let serving = self.current().label.number;
@@ -158,8 +159,8 @@ impl Versions {
         Some((version, serving))
     }
 
-    /// Replaces a version, whether it serves or not, with `better`, which has optimised code. Returns
-    /// false when the version is no longer kept.
+    /// Replaces a version, whether it serves or not, by `better`, the same version with optimised
+    /// code. Returns false if the version is no longer kept.
     pub(super) fn replace(&self, version: &Arc<Version>, better: Arc<Version>) -> bool {
         let mut history = self.history();
         let mut traffic = Traffic::clone(&self.current.traffic());

@@ -1,5 +1,5 @@
-//! Notices that the module file is missing or unreadable, and stays so for longer than the
-//! moment in which an editor or a compiler replaces it.
+//! Detects that the module file stays missing or unreadable for longer than an editor or a compiler
+//! takes to replace it.
 
 use std::io;
 use std::path::Path;
@@ -42,8 +42,8 @@ impl Absence {
     }
 }
 
-/// Checks that the module file can be read, without opening the file, because that would cause
-/// events.
+/// Checks that the module file can be read. Does not open the file, because that would cause
+/// file-system events, which the watch gets.
 fn check(path: &Path) -> Result<(), String> {
     let readable = path.metadata().and_then(|found| match found.is_dir() {
         true => Err(io::Error::other("it is a folder; expected a .wasm or .wat file")),

@@ -1,9 +1,9 @@
-//! Watches the module file. Notices when the file is rewritten, renamed over, deleted and
-//! created again, or when a symbolic link on its path is redirected.
+//! Watches the module file. Detects that the file is rewritten, replaced by a rename, or deleted
+//! and created again, or that a symbolic link on its path is redirected.
 //!
-//! Every folder on the path is watched. An event says only that something may have
-//! changed, so after each event that concerns the path the file's metadata is compared. A
-//! check once a second covers file systems without events.
+//! Every folder on the path is watched. An event says only that something may have changed, so the
+//! file's metadata is compared after each event that concerns the path. A check once a second
+//! covers file systems without events.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::ffi::OsString;
@@ -29,15 +29,15 @@ use crate::source::absence::Absence;
 /// Way to watch the module file (`--watch`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Mode {
-    /// By file-system events, and a check once a second
+    /// File-system events, and a check of the file once a second
     Events,
-    /// By checking the file four times a second
+    /// A check of the file four times a second
     Poll,
 }
 
-/// Interval of checks of the module file in addition to events.
+/// Interval between checks of the module file that are made in addition to events.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-/// Interval of checks of the module file without events.
+/// Interval between checks of the module file where events are not used.
 pub(super) const POLL_INTERVAL: Duration = Duration::from_millis(250);
 
 /// Debounce time outside a burst: the time without events after which the file is read. A
@@ -58,13 +58,14 @@ pub(crate) const SYMLINKS_MAX: usize = 40;
 /// Watch of the module file of a site.
 pub(super) struct Watch {
     path: PathBuf,
-    /// Stamp of the file when it was last compared; `None` while the file is missing.
+    /// Stamp (metadata) of the file when it was last compared; `None` while the file is missing.
     seen: Option<FileStamp>,
-    /// Stamp of the latest check without events.
+    /// Stamp that the latest check by polling found.
     last: Option<FileStamp>,
     swapper: Swapper,
     absence: Absence,
-    /// Whether the watch has ended, because another file is watched now.
+    /// Whether the watch has ended, because its [`Watching`](crate::source::watches::Watching) was
+    /// dropped.
     ended: Arc<AtomicBool>,
 }
 
@@ -91,7 +92,7 @@ impl Watch {
         }
     }
 
-    /// Checks the file once. Counts a change only when two checks in a row find the same stamp,
+    /// Checks the file once. Orders a swap only when two checks in a row find the same new stamp,
     /// because no write is in progress then.
     pub(super) fn poll(&mut self) {
         self.look_for_absence();
@@ -195,13 +196,13 @@ impl Watch {
 
 struct Events {
     inbox: Receiver<Event>,
-    /// Must stay alive: dropping the watcher ends the events.
+    /// Kept alive, because dropping the watcher ends the events.
     _watcher: RecommendedWatcher,
 }
 
 impl Events {
-    /// Waits until no event that concerns the path has come for the debounce time, at most for
-    /// `QUIET_WAIT_MAX`.
+    /// Waits until no event that concerns the path has come for the debounce time: `quiet`, or
+    /// longer while a process has the file open for writing. Waits at most for `QUIET_WAIT_MAX`.
     fn debounce(&self, first: &Event, trail: &PathTrail, quiet: Duration, path: &Path) {
         let latest = Instant::now() + QUIET_WAIT_MAX;
         let mut open = is_open_afterwards(first, path).unwrap_or(false);
@@ -256,10 +257,11 @@ fn is_about_the_path(error: &notify::Error) -> bool {
     }
 }
 
-/// Folders that a path leads through, and the names in them that matter.
+/// Folders through which a path leads, and the names in these folders that matter.
 #[derive(Debug, PartialEq, Eq)]
 struct PathTrail {
-    /// Folders with their inodes, which change when another folder takes the path.
+    /// Folders with their inodes. The inode differs if another folder has taken the path of a
+    /// folder.
     folders: BTreeSet<(PathBuf, Option<u64>)>,
     names: BTreeSet<OsString>,
 }

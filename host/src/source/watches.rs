@@ -12,8 +12,8 @@ use crate::files::stamp::FileStamp;
 use crate::site::swapper::Swapper;
 use crate::source::watch::{Mode, POLL_INTERVAL, Watch};
 
-/// Maximum number of files that are watched by events: each needs a thread, and the system has few
-/// event queues for each user. One thread polls all other files.
+/// Maximum number of files that are watched by events. Each needs a thread and an event queue, and
+/// the system limits the event queues of each user. One thread polls all other files.
 pub(crate) const BY_EVENTS_MAX: usize = 32;
 
 /// Watches of the module files of all sites.
@@ -28,7 +28,8 @@ struct Shared {
     polled: Mutex<Option<Vec<Watch>>>,
 }
 
-/// Handle of the watch of a file. After the handle is dropped, the watch orders no swap, and ends soon.
+/// Handle of the watch of a file. After the handle is dropped, the watch orders no more swaps, and
+/// soon ends.
 pub struct Watching {
     path: PathBuf,
     mode: Mode,
@@ -37,7 +38,7 @@ pub struct Watching {
 }
 
 impl Watching {
-    /// Returns whether the watch is of this path and in this mode.
+    /// Returns whether the file at this path is watched in this mode.
     pub fn is_of(&self, path: Option<&Path>, mode: Mode) -> bool {
         let path = path.and_then(|path| std::path::absolute(path).ok());
         self.mode == mode && path.is_some_and(|path| path == self.path)
@@ -54,8 +55,8 @@ impl Drop for Watching {
 }
 
 impl Watches {
-    /// Starts to watch a module file, and to order a swap at each change. `seen` is the stamp of
-    /// the file before it was first read.
+    /// Starts to watch a module file. Each change of the file orders a swap. `seen` is the stamp
+    /// that the file had before it was first read.
     ///
     /// # Errors
     ///
@@ -94,7 +95,7 @@ impl Watches {
 }
 
 impl Shared {
-    /// Checks the files that are not watched by events, at `POLL_INTERVAL`, without an end.
+    /// Checks the files that are not watched by events, every `POLL_INTERVAL`. Never returns.
     fn poll_always(&self) {
         loop {
             thread::sleep(POLL_INTERVAL);

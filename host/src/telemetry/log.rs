@@ -18,10 +18,10 @@ use crate::telemetry::log_line::TextLine;
 use crate::telemetry::log_output::Output;
 use crate::telemetry::log_queue::Queue;
 
-/// Format of log lines.
+/// Format of log lines (`--log-format`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Format {
-    /// For people; coloured on a terminal, unless NO_COLOR is set
+    /// Text for people; coloured on a terminal, unless NO_COLOR is set
     Text,
     /// One JSON object per line
     Json,
@@ -71,10 +71,10 @@ pub fn tell(text: &str) {
     QUEUE.settle(TELL);
 }
 
-/// Levels of the log, which a reload of the configuration changes.
+/// Filter of log lines by level. A reload of the configuration can replace the filter.
 static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
-/// Returns the levels of the log, as `--log-level` takes them.
+/// Returns the levels of the log in the format of `--log-level`.
 pub fn levels() -> String {
     let levels = FILTER.get().and_then(|handle| handle.with_current(ToString::to_string).ok());
     levels.unwrap_or_else(|| "off".into())
@@ -139,8 +139,9 @@ const TARGETS: [&str; 3] = [REQUEST, "handler", "host"];
 /// Log target of request lines.
 const REQUEST: &str = "request";
 
-/// Least severe level at which faults of the operator (WARN) and of the handler (ERROR) are
-/// logged. A level for `request` does not hide them if the general level shows them.
+/// Level that shows the request lines of faults: WARN for faults of the operator, ERROR for those
+/// of the handler. A level for the target `request` does not hide these lines if the general level
+/// shows them.
 const FAULTS: LevelFilter = LevelFilter::WARN;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];

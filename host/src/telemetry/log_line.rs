@@ -15,12 +15,12 @@ use tracing_subscriber::registry::LookupSpan;
 
 use crate::clock;
 
-/// Initial capacity of a line in bytes: most lines fit.
+/// Initial capacity of a line in bytes, which suffices for most lines.
 const LINE_CAPACITY: usize = 256;
 
 /// Formatter that writes time, level, target, message and fields.
 pub struct TextLine {
-    /// Whether a line begins with the time, as lines of a server do.
+    /// Whether a line begins with the time. Lines of command-line tools do not.
     pub has_time: bool,
 }
 
@@ -60,7 +60,7 @@ where
     }
 }
 
-/// Visitor that appends the fields of an event.
+/// Visitor that appends the fields of an event to a line.
 struct Fields<'a> {
     line: &'a mut String,
     /// Text before the name of a field.

@@ -1,4 +1,4 @@
-//! Where log lines are written: standard error, or a file that is opened again after a program has
+//! Output of log lines: standard error, or a file, which is opened again after another program has
 //! rotated it.
 
 use std::fs::{File, OpenOptions};
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use anyhow::{Context, bail};
 use rustix::fs::OFlags;
 
-/// Mode of a log file that the server creates: its group may read it.
+/// Permission bits of a log file that the server creates: the group of the file may read it.
 const MODE: u32 = 0o640;
 
 /// Whether the log file is to be opened again before the next write.
@@ -20,7 +20,7 @@ static REOPEN: AtomicBool = AtomicBool::new(false);
 pub enum Output {
     /// Standard error.
     Standard(io::Stderr),
-    /// File to which lines are added.
+    /// File to which lines are appended.
     File {
         /// Path of the file.
         path: PathBuf,

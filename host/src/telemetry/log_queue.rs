@@ -9,15 +9,15 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-/// Maximum number of queued bytes: about 10,000 lines of 200 bytes. The writer may hold as many
-/// bytes again in the buffer that it is writing.
+/// Maximum number of queued bytes: about 10,000 lines of 200 bytes. The thread that writes may hold
+/// as many bytes again in its buffer.
 pub const BYTES_MAX: usize = 2 << 20;
 
 /// Maximum capacity that the write buffer keeps between writes, in bytes.
 const ROOM: usize = 64 << 10;
 
-/// Pause of the writer after each write. Under load, lines gather meanwhile. Then one
-/// system call writes them all, and no system call is needed to wake the writer.
+/// Pause of the thread that writes after each write. Under load, lines gather meanwhile. Then one
+/// system call writes them all, and no system call is needed to wake the thread.
 const GATHER: Duration = Duration::from_millis(2);
 
 /// Bounded queue of log lines.
@@ -69,7 +69,7 @@ impl Queue {
         self.lost.load(Relaxed)
     }
 
-    /// Writes lines until the queue is closed and empty. After lines were lost, calls
+    /// Writes lines to `output` until the queue is closed and empty. If lines were lost, calls
     /// `miss` with their number once writing works again.
     pub fn write_all(&self, mut output: impl Write, miss: impl Fn(u64)) {
         let (mut lines, mut missed, mut works) = (Vec::new(), 0, true);

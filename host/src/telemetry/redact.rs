@@ -1,24 +1,25 @@
-//! Takes out what people should not read: of URLs in a log, user information and the values of
-//! queries; of requests in a file, the values of fields that hold secrets.
+//! Hides sensitive data: user information and values of queries in URLs of the log, and values of
+//! secret header fields in files of requests.
 
 use std::borrow::Cow;
 
 use crate::config::log_lines::LogQuery;
 
-/// Names of fields whose values are secret, in lower case.
+/// Names of header fields whose values are secret, in lower case.
 pub const SECRET_FIELDS: [&str; 4] = ["authorization", "cookie", "proxy-authorization", "set-cookie"];
 
 /// Text in place of a masked value.
 const MASK: &str = "*";
 
-/// Returns a target with as much of its query as may be shown, and without user information.
+/// Returns a request target without user information, and with its query kept, masked or dropped as
+/// `query` says.
 pub fn target(text: &str, query: LogQuery) -> Cow<'_, str> {
     // Nearly every target. What looks like user information in a path is a part of the path.
     if text.starts_with('/') { shown(Cow::Borrowed(text), query) } else { referer(text, query) }
 }
 
-/// Returns the value of a `referer` with as much of its query as may be shown, and without user
-/// information.
+/// Returns the value of a `referer` without user information, and with its query kept, masked or
+/// dropped as `query` says.
 pub fn referer(text: &str, query: LogQuery) -> Cow<'_, str> {
     let (start, ends) = match text.split_once("//") {
         Some((scheme, _)) if !scheme.contains(['/', '?', '#']) => (scheme.len() + 2, ['/', '?', '#']),
@@ -52,8 +53,8 @@ fn shown(text: Cow<'_, str>, query: LogQuery) -> Cow<'_, str> {
     }
 }
 
-/// Masks the value of a parameter. A parameter without `=` may be a value itself, so all of it is
-/// masked.
+/// Masks the value of a query parameter. Masks a parameter without `=` as a whole, because it may
+/// itself be a value.
 fn masked(parameter: &str) -> Cow<'_, str> {
     match parameter.split_once('=') {
         _ if parameter.is_empty() => Cow::Borrowed(""),
@@ -113,7 +114,7 @@ mod tests {
         assert_eq!(referer("", LogQuery::Mask), "");
     }
 
-    /// Random texts of the characters that matter. The seed is fixed.
+    /// Tries random texts of the characters that matter. The seed is fixed.
     #[test]
     fn no_value_is_left_in_any_text() {
         let mut state = 0x5eed_u64;

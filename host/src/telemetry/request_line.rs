@@ -1,5 +1,5 @@
-//! Settings of request lines: which fields the log has for each request, and how much of a query it
-//! shows. A reload changes both.
+//! Settings of request lines, which are the log lines about requests: their fields, and how much of
+//! a query they show. A reload of the configuration can change both.
 
 use std::borrow::Cow;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering::Relaxed};
@@ -9,10 +9,10 @@ use crate::telemetry::redact;
 
 static FIELDS: AtomicU32 = AtomicU32::new(LogFields::DEFAULT.bits());
 
-/// How much of a query is shown, as the number of the variant of [`LogQuery`].
+/// How much of a query is shown: a variant of [`LogQuery`], as its number.
 static QUERY: AtomicU8 = AtomicU8::new(LogQuery::Keep as u8);
 
-/// Sets the fields of request lines and how much of a query is shown, from now on.
+/// Sets the fields of request lines, and how much of a query they show. Takes effect at once.
 pub fn set(fields: LogFields, query: LogQuery) {
     FIELDS.store(fields.bits(), Relaxed);
     QUERY.store(query as u8, Relaxed);

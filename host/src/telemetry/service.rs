@@ -8,7 +8,8 @@ use sd_notify::NotifyState;
 use tokio::time::sleep;
 use tracing::debug;
 
-/// Whether a new process is the server after an upgrade, and notifies systemd in place of this one.
+/// Whether, after an upgrade, a new process is the server and notifies systemd in place of this
+/// one.
 static IS_OTHER: AtomicBool = AtomicBool::new(false);
 
 /// Tells systemd that the server is ready, with a text for `systemctl status`.
@@ -16,7 +17,7 @@ pub fn ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
 }
 
-/// Tells systemd that a reload has begun. [`reloaded`] has to follow.
+/// Tells systemd that a reload has begun. The caller must call [`reloaded`] at its end.
 pub fn reloading() {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => tell(&[NotifyState::Reloading, now]),
@@ -29,25 +30,26 @@ pub fn reloaded(is_done: bool) {
     ready(if is_done { "reloaded" } else { "the reload has failed and changed nothing; the log says why" });
 }
 
-/// Tells systemd that the server ends.
+/// Tells systemd that the server is stopping.
 pub fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("answers its last requests")]);
 }
 
-/// Tells systemd that another process is the server from now on, and makes this process notify no
-/// more.
+/// Tells systemd that the process with the id `process` is the server from now on. After that, this
+/// process sends no more notifications.
 pub fn handed_over(process: u32) {
     tell(&[NotifyState::MainPid(process)]);
     IS_OTHER.store(true, Relaxed);
 }
 
-/// Tells systemd what the server does, for `systemctl status`.
+/// Sets the text that `systemctl status` shows.
 pub fn status(text: &str) {
     tell(&[NotifyState::Status(text)]);
 }
 
-/// Tells systemd that the server lives, at half of the interval that the service asks for
-/// (`WatchdogSec`), as long as the threads that serve requests run tasks.
+/// Sends keep-alive notifications to systemd at half of the interval that the service asks for
+/// (`WatchdogSec`). Runs on the threads that serve requests, so the notifications stop if these
+/// threads hang.
 pub async fn watchdog() {
     let Some(interval) = sd_notify::watchdog_enabled().filter(|interval| !interval.is_zero()) else { return };
     loop {

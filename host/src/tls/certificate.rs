@@ -1,4 +1,4 @@
-//! A certificate of the server with its private key, read from two files and checked.
+//! A certificate of the server with its private key, read from files and checked.
 
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
@@ -16,16 +16,16 @@ use crate::config::acme::Domain;
 use crate::regular_file;
 use crate::tls::facts::Facts;
 
-/// Largest file of certificates or of a key in bytes.
+/// Maximum size of a file of certificates or of a private key, in bytes.
 const FILE_MAX: usize = 1 << 20;
 
-/// Mode bits that let every user of the machine use a file.
+/// Permission bits of all users other than the owner and the group of a file.
 const OTHERS: u32 = 0o007;
 
 /// Files of a certificate and its private key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pair {
-    /// File of the chain.
+    /// File of the certificate chain.
     pub cert: PathBuf,
     /// File of the private key.
     pub key: PathBuf,
@@ -36,17 +36,17 @@ pub struct Pair {
 pub struct Certificate {
     /// Chain and key, for handshakes.
     pub certified: Arc<CertifiedKey>,
-    /// Facts that the certificate states.
+    /// Names, validity and issuer of the certificate.
     pub facts: Facts,
     /// Files of the certificate and the key.
     pub pair: Pair,
-    /// Domain for which the certificate was got by ACME, if it was.
+    /// Domain of a certificate that was obtained by ACME; [`None`] for one that `--tls-cert` names.
     pub domain: Option<Domain>,
 }
 
 impl Pair {
-    /// Reads the files, and checks that the chain is in order and that the key is that of its first
-    /// certificate.
+    /// Reads the files. Checks that the chain is in order, and that the private key belongs to the
+    /// first certificate of the chain.
     ///
     /// # Errors
     ///
@@ -64,12 +64,12 @@ impl Pair {
         Ok(Certificate { certified, facts, pair: self.clone(), domain: None })
     }
 
-    /// Returns the begin of an error message, which names the file of the certificate.
+    /// Returns the beginning of an error message about the certificate, with the path of its file.
     pub(super) fn context(&self) -> String {
         format!("cannot use the certificate {} (--tls-cert)", self.cert.display())
     }
 
-    /// Returns a warning if every user of the machine can read or change the private key.
+    /// Returns a warning if the private key is open to every user of the machine.
     pub fn doubt(&self) -> Option<String> {
         let mode = self.key.metadata().ok()?.mode() & 0o7777;
         (mode & OTHERS != 0).then(|| {
@@ -82,8 +82,8 @@ impl Pair {
 }
 
 impl Certificate {
-    /// Parses the certificate that was got by ACME for a domain, and its key, from one text in PEM,
-    /// and checks both. `file` is the path of the text, which need not exist yet.
+    /// Parses a certificate that was obtained by ACME for a domain, and its private key, from one
+    /// text in PEM, and checks both. `file` is the path at which the text is stored, or will be.
     ///
     /// # Errors
     ///
@@ -104,8 +104,8 @@ impl Certificate {
         Ok(Certificate { certified, facts, pair, domain: Some(domain.clone()) })
     }
 
-    /// Reads the certificate that was got by ACME for a domain, and its key, from one file, and
-    /// checks both. Returns [`None`] if there is no such file.
+    /// Reads a certificate that was obtained by ACME for a domain, and its private key, from one
+    /// file, and checks both. Returns [`None`] if there is no such file.
     ///
     /// # Errors
     ///
@@ -125,7 +125,7 @@ impl Certificate {
         read.map(Some).with_context(|| format!("cannot use the certificate {} (--acme-dir)", file.display()))
     }
 
-    /// Returns the flag that the certificate comes from.
+    /// Returns the flag that asks for this certificate (`--acme` or `--tls-cert`), for messages.
     pub(super) fn flag(&self) -> &'static str {
         if self.domain.is_some() { "--acme" } else { "--tls-cert" }
     }
@@ -146,7 +146,8 @@ fn certified(
     certified.map(Arc::new)
 }
 
-/// Reads a chain of certificates from the file that `flag` names.
+/// Reads a certificate chain from the file at `path`. `flag` is the flag that gives the path, for
+/// error messages.
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Certificates in force, and the choice of the one that a client gets.
+//! Certificates that the server uses, and the choice of a certificate for each client.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -16,30 +16,32 @@ use crate::tls::certificate::Certificate;
 /// Minimum time between two log lines about handshakes that get no certificate.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 
-/// Certificates of the server. New handshakes get those that were published last.
+/// Certificates of the server. New handshakes use the set that was published last.
 pub struct Certificates {
-    /// Certificates in force.
+    /// Set that new handshakes use.
     pub set: InForce<Set>,
     /// Time of the last log line about a handshake that got no certificate.
     said: Mutex<Option<Instant>>,
 }
 
-/// Certificates with the names that they are for.
+/// Set of certificates, indexed by the names that they are for.
 pub struct Set {
-    /// Certificates in the order of the flags, those by ACME last.
+    /// Certificates in the order of the flags; those obtained by ACME come last.
     pub all: Vec<Certificate>,
-    /// Indexes in `all` of the certificates that have a name. A wildcard is stored without its
+    /// Indexes in `all` of the certificates for each name. A wildcard name is stored without its
     /// star, as `.example.com`.
     by_name: HashMap<String, Vec<usize>>,
-    /// Domains that are to get a certificate by ACME.
+    /// Domains whose certificates are obtained by ACME.
     awaited: HashSet<String>,
 }
 
 impl Set {
-    /// Creates a set. A client that names no server, or a name without a certificate, gets the
-    /// first certificate with a key that the client supports. A client that names one of `domains`
-    /// whose certificate is still missing gets none, because a certificate for another name would
-    /// look like that of a wrong server.
+    /// Creates a set. `domains` are those whose certificates are obtained by ACME.
+    ///
+    /// A client that names no server, or one without a certificate, gets the first certificate with
+    /// a key that the client supports. A client that names one of `domains` whose certificate is
+    /// still missing gets none, because the client would take a certificate for another name as a
+    /// sign of a wrong server.
     pub fn new(all: Vec<Certificate>, domains: &[Domain]) -> Set {
         let mut by_name: HashMap<String, Vec<usize>> = HashMap::new();
         for (index, certificate) in all.iter().enumerate() {
@@ -51,8 +53,8 @@ impl Set {
         Set { all, by_name, awaited }
     }
 
-    /// Returns a copy of the set with a certificate that was got by ACME, in place of the previous
-    /// one for its domain.
+    /// Returns a copy of the set in which a certificate obtained by ACME replaces the previous one
+    /// for its domain.
     pub fn with(&self, got: Certificate, domains: &[Domain]) -> Set {
         let mut all = self.all.clone();
         match all.iter_mut().find(|one| one.domain.is_some() && one.domain == got.domain) {
@@ -62,15 +64,15 @@ impl Set {
         Set::new(all, domains)
     }
 
-    /// Returns the certificate that was got for a domain by ACME.
+    /// Returns the certificate that was obtained by ACME for a domain.
     pub fn of_domain(&self, domain: &Domain) -> Option<&Certificate> {
         self.all.iter().find(|one| one.domain.as_ref() == Some(domain))
     }
 
-    /// Returns the certificate for a name: the first one for the name or its wildcard with a key
-    /// that `is_known` to the client, or else the first one for the name. For a name without a
-    /// certificate, chooses among all certificates in the same way, unless one is awaited for the
-    /// name.
+    /// Returns the certificate for a server name: the first one for the name or its wildcard whose
+    /// key the client supports (`is_known`), or else the first one for the name. If there is none
+    /// for the name, chooses among all certificates in the same way, but returns [`None`] for a
+    /// name whose certificate is still to be obtained by ACME.
     fn find(&self, name: Option<&str>, is_known: impl Fn(&Certificate) -> bool) -> Option<&Certificate> {
         let name = name.map(str::to_ascii_lowercase);
         // A wildcard stands for one label: ".example.com" is for "*.example.com".
@@ -86,13 +88,13 @@ impl Set {
 }
 
 impl Certificates {
-    /// Creates the certificates of the server, with `set` in force.
+    /// Creates the certificates of the server. New handshakes use `set`.
     pub fn new(set: Set) -> Certificates {
         Certificates { set: InForce::new(set), said: Mutex::default() }
     }
 
-    /// Logs that a handshake is refused, because there is no certificate for its name yet. Does so
-    /// at most once per `SAY_AGAIN`.
+    /// Logs that a handshake is refused, because there is no certificate for its server name yet.
+    /// Logs at most one line per `SAY_AGAIN`.
     fn refuse(&self, name: Option<&str>) {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         if said.is_none_or(|said| said.elapsed() > SAY_AGAIN) {

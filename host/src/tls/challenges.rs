@@ -1,5 +1,5 @@
-//! Challenges of ACME that are in flight: what a certificate authority asks this server for, to
-//! verify that a domain leads to this server.
+//! ACME challenges in flight: what a certificate authority requests from this server to verify that
+//! the server controls a domain.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use rustls::ServerConfig;
 use rustls::server::ClientHello;
 
-/// ALPN protocol of a client that asks for the certificate of a challenge (RFC 8737, section 6.2).
+/// ALPN protocol with which a client asks for the certificate of a TLS-ALPN-01 challenge (RFC 8737,
+/// section 6.2).
 pub const PROTOCOL: &[u8] = b"acme-tls/1";
 
 /// Prefix of the paths of HTTP-01 challenges (RFC 8555, section 8.3).
@@ -16,7 +17,7 @@ const PATH: &str = "/.well-known/acme-challenge/";
 /// Maximum number of challenges in flight.
 pub const CHALLENGES_MAX: usize = 16;
 
-/// ACME challenge, with the answer that the certificate authority is to get.
+/// ACME challenge, with the answer for the certificate authority.
 pub enum Challenge {
     /// HTTP-01, answered with a text over plain HTTP.
     Http {
@@ -27,9 +28,9 @@ pub enum Challenge {
     },
     /// TLS-ALPN-01, answered with a certificate in a TLS handshake.
     Tls {
-        /// Domain that the authority asks for (SNI).
+        /// Domain that the authority names in the handshake (SNI).
         domain: String,
-        /// TLS configuration that shows the certificate of the challenge.
+        /// TLS configuration that presents the certificate of the challenge.
         terms: Arc<ServerConfig>,
     },
 }
@@ -38,11 +39,12 @@ pub enum Challenge {
 #[derive(Default)]
 pub struct Challenges {
     all: Mutex<Vec<(u64, Challenge)>>,
-    /// Number of challenges. Each request and handshake reads it instead of taking the lock.
+    /// Number of challenges in flight. While it is 0, requests and handshakes need not take the
+    /// lock.
     count: AtomicUsize,
 }
 
-/// Guard of a challenge, which is answered until the guard is dropped.
+/// Guard of a challenge in flight. The server answers the challenge until the guard is dropped.
 pub struct InFlight {
     challenges: Arc<Challenges>,
     number: u64,

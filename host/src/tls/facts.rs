@@ -1,4 +1,4 @@
-//! Facts that a certificate states: its names, the time for which it is valid, and its issuer.
+//! Facts that a certificate states: its names, its validity, and its issuer.
 
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
@@ -13,30 +13,32 @@ use x509_parser::time::ASN1Time;
 
 use crate::{clock, hex};
 
-/// What a certificate says.
+/// Facts that a certificate states.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Facts {
-    /// Names of servers and IP addresses; `*.` at the start stands for one label.
+    /// Names of servers and IP addresses that the certificate is for; `*.` at the start stands for
+    /// one label.
     pub names: Vec<String>,
-    /// Start of its time, in RFC 3339.
+    /// Time from which on the certificate is valid, in RFC 3339.
     pub not_before: String,
-    /// End of its time, in RFC 3339.
+    /// Time at which the certificate expires, in RFC 3339.
     pub not_after: String,
-    /// Issuer.
+    /// Name of the issuer.
     pub issuer: String,
     /// SHA-256 of the certificate, in hexadecimal digits.
     pub sha256: String,
 }
 
-/// Issuer of a certificate: its name, and the identifier of its key, if there is one.
+/// Issuer that a certificate names: the name of the issuer, and the identifier of the issuer's key
+/// if the certificate has one.
 struct Issuer {
     name: Vec<u8>,
     key: Option<Vec<u8>>,
 }
 
 impl Facts {
-    /// Reads the facts of the first certificate of a chain, and checks that each other certificate
-    /// belongs to the issuer of an earlier one, by the issuer's name and the identifier of its key.
+    /// Reads the facts of the first certificate of a chain. Checks that each further certificate
+    /// belongs to the issuer of an earlier one, by the issuer's name and key identifier.
     ///
     /// # Errors
     ///
@@ -69,8 +71,8 @@ impl Facts {
     ///
     /// # Errors
     ///
-    /// When the certificate is not valid yet, or has expired: the time at which its validity
-    /// begins, or has ended.
+    /// When the certificate is not valid yet, or has expired. The message has the time at which its
+    /// validity begins or ended.
     pub fn check(&self, now: SystemTime) -> anyhow::Result<()> {
         if now < parsed(&self.not_before) {
             bail!("it is not valid before {}", self.not_before);
@@ -86,12 +88,13 @@ impl Facts {
         parsed(&self.not_after)
     }
 
-    /// Returns the whole time for which the certificate is valid.
+    /// Returns how long the certificate is valid in all, from the beginning to the end of its
+    /// validity.
     pub fn lifetime(&self) -> Duration {
         self.not_after().duration_since(self.not_before()).unwrap_or_default()
     }
 
-    /// Returns the time from which on the certificate is valid.
+    /// Returns the time at which the validity of the certificate begins.
     pub fn not_before(&self) -> SystemTime {
         parsed(&self.not_before)
     }
@@ -121,8 +124,8 @@ impl Issuer {
         Issuer { name: found.issuer().as_raw().into(), key }
     }
 
-    /// Returns whether a certificate belongs to this issuer, by its name and, if both have one, the
-    /// identifier of its key.
+    /// Returns whether a certificate belongs to this issuer: it has the name of the issuer, and the
+    /// same key identifier, if both have one.
     fn is(&self, found: &X509Certificate<'_>) -> bool {
         let key = found.extensions().iter().find_map(|extension| match extension.parsed_extension() {
             ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0),
@@ -133,7 +136,7 @@ impl Issuer {
     }
 }
 
-/// Returns the DNS names of a certificate, in small letters, and its IP addresses.
+/// Returns the DNS names of a certificate, in lower case, and its IP addresses.
 fn names(found: &X509Certificate<'_>) -> anyhow::Result<Vec<String>> {
     let alternative = found.subject_alternative_name().context("its names (subjectAltName) are malformed")?;
     let all = alternative.map(|extension| extension.value.general_names.as_slice()).unwrap_or_default();
@@ -151,7 +154,7 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
     }
 }
 
-/// Formats a time of a certificate. One before 1970 becomes the start of 1970.
+/// Formats a time of a certificate as in RFC 3339. A time before 1970 becomes the start of 1970.
 fn rfc3339(time: &ASN1Time) -> String {
     let since = Duration::from_secs(u64::try_from(time.timestamp()).unwrap_or_default());
     clock::seconds(SystemTime::UNIX_EPOCH + since).to_string()

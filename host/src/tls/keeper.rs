@@ -32,22 +32,22 @@ use crate::tls::terms;
 /// Interval at which the files of certificates and keys are checked for changes.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// Time after which files that were refused are tried again: a certificate may have become valid
+/// Time after which refused files are tried again, because a certificate may have become valid
 /// meanwhile.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// Time before a certificate expires from which on the server warns.
+/// Remaining validity of a certificate below which the server warns.
 const WARN_BEFORE: Duration = Duration::from_secs(21 * 24 * 3600);
 
-/// Divisor of the lifetime of a certificate that was got by ACME: the server warns when less than
-/// that part is left. Such a certificate may have a short lifetime, and should have been renewed
-/// earlier.
+/// Divisor of the lifetime of a certificate that was obtained by ACME: the server warns when less
+/// than that fraction of the lifetime is left. Such a certificate may have a short lifetime, and
+/// should have been renewed earlier.
 const WARN_SHARE: u32 = 4;
 
 /// Interval at which the warnings about certificates are repeated.
 const WARN_AGAIN: Duration = Duration::from_secs(24 * 3600);
 
-/// TLS of the server.
+/// Certificates and TLS configuration of the server.
 pub struct Tls {
     provider: Arc<CryptoProvider>,
     certificates: Arc<Certificates>,
@@ -56,33 +56,33 @@ pub struct Tls {
     /// replaced.
     source: Mutex<Source>,
     events: Arc<Events>,
-    /// Challenges of ACME that are in flight.
+    /// ACME challenges that are in flight.
     pub challenges: Arc<Challenges>,
-    /// State of the orders of certificates by ACME.
+    /// State of the ACME orders for certificates.
     pub orders: Orders,
 }
 
 struct Source {
     flags: TlsFlags,
-    /// Stamps of the files, taken before the files were last read.
+    /// Stamps (metadata) of the files, taken before the files were last read.
     seen: Vec<Option<FileStamp>>,
     /// Why the current content of the files is refused, and when it was last tried.
     refused: Option<(String, Instant)>,
 }
 
-/// Certificates and terms that were read and not published yet.
+/// Certificates and TLS configuration that were read, and are not published yet.
 pub struct Ready {
     tls: Arc<Tls>,
     flags: TlsFlags,
     seen: Vec<Option<FileStamp>>,
     set: Set,
-    /// Why the file of a domain with ACME is not used, if there is such a file.
+    /// Why a file of a certificate obtained by ACME is refused, if one is.
     refused: Option<String>,
     terms: Option<ServerConfig>,
 }
 
 impl Ready {
-    /// Publishes the certificates and terms for new connections.
+    /// Publishes the certificates and the TLS configuration for new connections.
     pub fn publish(self) {
         let tls = Arc::clone(&self.tls);
         tls.replace(&mut tls.source(), self);
@@ -131,20 +131,20 @@ impl Tls {
         self.challenges.terms(client).unwrap_or_else(|| self.terms.get())
     }
 
-    /// Returns the cryptography that the server uses.
+    /// Returns the cryptography provider of the server.
     pub fn provider(&self) -> &Arc<CryptoProvider> {
         &self.provider
     }
 
-    /// Returns the facts and the file of the certificate that was got for a domain by ACME, if
+    /// Returns the facts and the file of the certificate that was obtained by ACME for a domain, if
     /// there is one.
     pub fn of_domain(&self, domain: &Domain) -> Option<(Facts, PathBuf)> {
         let set = self.certificates.set.get();
         set.of_domain(domain).map(|one| (one.facts.clone(), one.pair.cert.clone()))
     }
 
-    /// Publishes a certificate that was got by ACME, in place of the previous one for its domain.
-    /// Does nothing if the flags no longer name the domain.
+    /// Publishes a certificate that was obtained by ACME, in place of the previous one for its
+    /// domain. Does nothing if the flags no longer name the domain.
     pub fn publish(&self, got: Certificate) {
         // Keeps a look at the files waiting, which would publish what was there before.
         let source = self.source();
@@ -158,7 +158,7 @@ impl Tls {
         self.certificates.set.set(new);
     }
 
-    /// Returns what the API shows of the certificates.
+    /// Returns the certificates and ACME orders as the API shows them.
     pub fn shown(&self) -> AllShown {
         let set = self.certificates.set.get();
         let shown = |one: &Certificate| Shown { file: one.pair.cert.clone(), facts: one.facts.clone() };
@@ -204,8 +204,8 @@ impl Tls {
         }
     }
 
-    /// Records why files are refused. Logs the cause and sends it as an event, unless `before` has
-    /// the same cause.
+    /// Records why files are refused. Logs the cause and sends it as an event, unless the previous
+    /// refusal, `before`, has the same cause.
     fn refuse(&self, source: &mut Source, before: Option<(String, Instant)>, cause: String) {
         if before.is_none_or(|(before, _)| before != cause) {
             warn!(cause, "a certificate is not replaced: the one before it goes on");
@@ -214,8 +214,8 @@ impl Tls {
         source.refused = Some((cause, Instant::now()));
     }
 
-    /// Logs the new certificates and sends them as events, and warns of names that no certificate
-    /// has any more.
+    /// Logs the certificates that are only in `new`, sends events about them, and warns of names
+    /// that are only in `old`.
     fn tell(&self, old: &Set, new: &Set) {
         let names = |set: &Set| -> BTreeSet<String> {
             set.all.iter().flat_map(|one| one.facts.names.iter().cloned()).collect()
@@ -278,9 +278,9 @@ impl Tls {
         Ok(())
     }
 
-    /// Reads the files and publishes the certificates, if the files have changed, or were refused
-    /// and are due again. Does so only after two checks have found the same stamps, so that no
-    /// write is in progress.
+    /// Reads the files and publishes the certificates, if the files have changed, or if they were
+    /// refused more than `RETRY` ago. Waits until two checks in a row have found the same stamps,
+    /// so that no write is in progress.
     fn look(self: &Arc<Self>, last: &mut Vec<Option<FileStamp>>) {
         let (flags, seen, is_due) = {
             let source = self.source();
@@ -318,8 +318,8 @@ impl Tls {
     }
 }
 
-/// Prepares the certificates and terms for a reload of the configuration. Returns [`None`] if TLS
-/// is off.
+/// Prepares the certificates and the TLS configuration for a reload. Returns [`None`] if TLS is
+/// off.
 ///
 /// # Errors
 ///
@@ -335,9 +335,9 @@ pub async fn prepare(tls: Option<Arc<Tls>>, flags: &TlsFlags) -> Result<Option<R
     prepared.map(Some).map_err(|error| format!("{error:#}"))
 }
 
-/// Reads the certificates that the flags name, and those that were got by ACME. If the file of a
-/// domain with ACME is missing or bad, takes the certificate of the domain from `old`, if there is
-/// one. Also returns why the first bad file is bad.
+/// Reads the certificates that the flags name, and those that were obtained by ACME. If the file
+/// for an ACME domain is missing or bad, uses the certificate of that domain from `old`, if there
+/// is one. Also returns what is wrong with the first bad file.
 ///
 /// # Errors
 ///

@@ -1,17 +1,17 @@
-//! TLS of the server: its certificates, how they are replaced while the server runs, and the terms
-//! on which it speaks TLS.
+//! TLS of the server: its configuration, its certificates, and how these are replaced while the
+//! server runs.
 //!
 //! | file | responsibility |
 //! | --- | --- |
-//! | `facts` | what a certificate says: names, dates, issuer |
+//! | `facts` | facts that a certificate states: names, validity, issuer |
 //! | `certificate` | a certificate with its private key, read from files and checked |
-//! | `certificates` | certificates in force, and the choice of the one that a client gets |
-//! | `terms` | versions, ciphers, tickets and certificates of clients |
+//! | `certificates` | certificates that the server uses, and the choice of a certificate for each client |
+//! | `terms` | TLS configuration: versions, ciphers, tickets and client certificates |
 //! | `challenges` | answers to a certificate authority that verifies a domain (ACME) |
-//! | `orders` | state of the orders of certificates by ACME |
+//! | `orders` | state of the ACME orders for certificates |
 //! | `shown` | certificates as the API shows them |
 //! | `keeper` | replaces certificates whose files have changed, and warns before they expire |
-//! | `local` | an authority and certificates for this machine alone |
+//! | `local` | a certificate authority and certificates for this machine only |
 
 pub mod certificate;
 pub mod certificates;

@@ -1,4 +1,4 @@
-//! State of the orders of certificates by ACME, for the API, the metrics and the next attempt.
+//! State of the ACME orders for certificates, for the API, the metrics and the next attempt.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock;
 use crate::config::acme::Domain;
 
-/// Orders of certificates by ACME: the state for each domain, and the numbers of results.
+/// ACME orders for certificates: the state for each domain, and the counts of the results.
 #[derive(Default)]
 pub struct Orders {
     domains: Mutex<BTreeMap<Domain, Order>>,
@@ -22,30 +22,30 @@ pub struct Orders {
 /// State of the orders for one domain.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
-    /// Time of the next attempt.
+    /// Time of the next attempt to get a certificate for the domain.
     pub next: SystemTime,
-    /// Failures since the last success.
+    /// Number of attempts that have failed since the last success.
     pub failures: u32,
     /// Step and cause of the last failure.
     pub cause: Option<String>,
 }
 
-/// Order as the API shows it.
+/// State of the orders for one domain, as the API shows it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct ShownOrder {
-    /// Domain.
+    /// Domain that the certificate is for.
     pub domain: String,
-    /// Time of the next attempt, in RFC 3339.
+    /// Time of the next attempt to get a certificate for the domain, in RFC 3339.
     pub next: String,
-    /// Failures since the last success.
+    /// Number of attempts that have failed since the last success.
     pub failures: u32,
-    /// Why the last one has failed; absent if it has not.
+    /// Step and cause of the last failure; absent if the last attempt has not failed.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cause: Option<String>,
 }
 
 impl Orders {
-    /// Counts a certificate that was got.
+    /// Counts an order that has obtained a certificate.
     pub fn got(&self) {
         self.got.fetch_add(1, Relaxed);
     }
@@ -55,18 +55,19 @@ impl Orders {
         self.failed.fetch_add(1, Relaxed);
     }
 
-    /// Notes the state of the orders for a domain.
+    /// Records the state of the orders for a domain.
     pub fn set(&self, domain: &Domain, order: Order) {
         self.lock().insert(domain.clone(), order);
     }
 
-    /// Records that the first order for a domain begins. Keeps the state of a domain that has one.
+    /// Records that the first order for a domain begins. Does nothing if the domain already has a
+    /// state.
     pub fn begin(&self, domain: &Domain) {
         let begun = || Order { next: SystemTime::now(), failures: 0, cause: None };
         self.lock().entry(domain.clone()).or_insert_with(begun);
     }
 
-    /// Removes the state of all domains but these.
+    /// Removes the state of all domains except `domains`.
     pub fn keep(&self, domains: &[Domain]) {
         self.lock().retain(|domain, _| domains.contains(domain));
     }

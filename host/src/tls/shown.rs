@@ -11,9 +11,9 @@ use crate::tls::orders::ShownOrder;
 /// Certificate as the API shows it.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Shown {
-    /// File of the chain.
+    /// Path of the file with the certificate and the certificates of its authorities.
     pub file: PathBuf,
-    /// What the certificate says.
+    /// Facts that the certificate states.
     #[serde(flatten)]
     pub facts: Facts,
 }
@@ -21,13 +21,14 @@ pub struct Shown {
 /// Certificates of the server as the API shows them.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 pub struct AllShown {
-    /// Certificates in the order of the flags, those by ACME last; the first is for clients that ask
-    /// for no name, or for one that none has.
+    /// Certificates in the order of the flags, those by ACME last. Clients that ask for no server
+    /// name, or for one that no certificate has, get the first certificate.
     pub certificates: Vec<Shown>,
-    /// Why the files as they are now are refused; absent if they are those in force.
+    /// Reason for which the current content of a certificate file is refused, so that an earlier
+    /// certificate stays in use; absent if none is refused.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub refused: Option<String>,
-    /// Orders by ACME, one for each domain; absent without ACME.
+    /// State of the orders by ACME, for each domain; absent without ACME.
     #[serde(skip_serializing_if = "Vec::is_empty", default)]
     pub orders: Vec<ShownOrder>,
 }

@@ -1,8 +1,8 @@
-//! Terms on which the server speaks TLS: versions, ciphers, tickets, and certificates of clients.
+//! TLS configuration of the server: versions, ciphers, tickets and client certificates.
 //!
-//! Cryptography is that of aws-lc-rs. Sessions are resumed by tickets alone, whose keys change each 6
-//! hours and are this process's own. There is no early data, which could be replayed, and no
-//! OCSP stapling.
+//! Cryptography is that of aws-lc-rs. Sessions are resumed only with tickets, whose keys change
+//! every 6 hours and are known to this process only. There is no early data, which could be
+//! replayed, and no OCSP stapling.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::config::tls::{ClientCertificate, Terms, TlsFlags, TlsVersion};
 use crate::tls::certificate;
 use crate::tls::certificates::Certificates;
 
-/// Name of HTTP/2 in the choice of a protocol (ALPN).
+/// Name of HTTP/2 in ALPN, the negotiation of a protocol.
 pub const HTTP2: &[u8] = b"h2";
 
-/// Name of HTTP/1.1 in the choice of a protocol (ALPN).
+/// Name of HTTP/1.1 in ALPN, the negotiation of a protocol.
 const HTTP1: &[u8] = b"http/1.1";
 
-/// Returns the cryptography that the server uses.
+/// Returns the cryptography provider of the server.
 pub fn provider() -> Arc<CryptoProvider> {
     Arc::new(aws_lc_rs::default_provider())
 }
@@ -59,7 +59,8 @@ pub fn new(
     Ok(terms)
 }
 
-/// Returns the verifier of client certificates, which trusts the authorities in the file at `path`.
+/// Returns the verifier of client certificates, which trusts the certificate authorities in the
+/// file at `path`.
 fn verifier(
     path: &Path,
     whether: ClientCertificate,

@@ -1,5 +1,5 @@
-//! Sends requests to a module without a client: probes, requests in files, and requests
-//! on the command line. Encodes requests and decodes responses exactly as for clients.
+//! Sends requests to a module that come from no client: probes, requests in files, and requests on
+//! the command line. Encodes requests and decodes responses exactly as for clients.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -35,10 +35,10 @@ pub struct Answer {
     pub body: Bytes,
 }
 
-/// Facts that a server adds to a request: its time, its id and its client.
+/// Facts that the server adds to a request: its time, its id and its client.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// Time of the request; [`None`] is now.
+    /// Time of the request; [`None`] stands for the current time.
     pub time: Option<SystemTime>,
     /// Id of the request.
     pub id: RequestId,
@@ -93,8 +93,8 @@ pub async fn send(request: &Request<Bytes>, module: &HandlerModule) -> (Result<A
     send_with(request, &Facts::default(), module).await
 }
 
-/// Sends a request with facts to a module. Returns the response, or the fault with which the host
-/// would answer a client instead, and the resources that the call used.
+/// Sends a request to a module, with the given facts. Returns the response, or the fault with which
+/// the host would answer a client instead, and the resources that the call used.
 pub async fn send_with(
     request: &Request<Bytes>,
     facts: &Facts,
@@ -128,8 +128,8 @@ const NO_LIMITS: MessageLimits = MessageLimits {
     body_max: u64::MAX,
 };
 
-/// Writes the head of a request as a client would, with a field `host`, reads the head as the
-/// server does, and passes it to `use_head`.
+/// Writes the head of a request as a client would, with a field `host` if the request has none.
+/// Then parses the head as the server does, and passes it to `use_head`.
 fn with_head<T>(
     request: &Request<Bytes>,
     use_head: impl FnOnce(&RequestHead<'_>) -> Result<T, BadRequest>,
@@ -157,7 +157,8 @@ fn with_head<T>(
 }
 
 /// Calls a module with the encoded bytes of a request, and decodes the response. `method` is the
-/// method of the request. Returns the response or the fault, and the resources that the call used.
+/// method of the request. Returns the response, or the fault with which the host would answer a
+/// client instead, and the resources that the call used.
 pub async fn call(
     module: &HandlerModule,
     message: &Message,
@@ -167,8 +168,9 @@ pub async fn call(
     (answer(module, returned, method), usage)
 }
 
-/// Calls a module with a request that was served before, and drops the log lines of the module.
-/// Returns the response or the fault, and the resources that the call used.
+/// Calls a module with a request that was served before. Drops the log lines of the module. Returns
+/// the response, or the fault with which the host would answer a client instead, and the resources
+/// that the call used.
 pub async fn call_again(
     module: &HandlerModule,
     message: &Message,
@@ -188,7 +190,7 @@ fn answer(
 }
 
 impl Answer {
-    /// Returns whether a secret of the handler stands in the response.
+    /// Returns whether the response contains a secret of `values`.
     pub(super) fn has_secret_of(&self, values: &Values) -> bool {
         let has = |bytes: &[u8]| matches!(values.mask_bytes(bytes), Cow::Owned(_));
         has(&self.body)

@@ -21,12 +21,12 @@ const MESSAGE_MAX: usize = 64 << 20;
 /// Message of an upgrade. The variants are in the order in which they are sent.
 #[derive(Debug, Serialize, Deserialize)]
 pub enum Message {
-    /// Bound socket, whose descriptor follows.
+    /// Bound socket. The descriptor of the socket follows the message.
     Socket {
         /// Name under which the socket was bound.
         name: String,
     },
-    /// Locked file, whose descriptor follows.
+    /// Locked file. The descriptor of the file follows the message.
     Lock,
     /// Versions of a site.
     Site {
@@ -35,11 +35,11 @@ pub enum Message {
         /// State of the site, which names modules by their hashes.
         state: Box<State>,
     },
-    /// Module that is not in the state folder; its bytes follow.
+    /// Module that is not in the state folder. The bytes of the module follow the message.
     Module {
         /// SHA-256 of the module in hexadecimal.
         sha256: String,
-        /// Number of bytes that follow.
+        /// Length of the module in bytes.
         length: usize,
     },
     /// The old process has sent everything.

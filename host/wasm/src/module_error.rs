@@ -27,7 +27,7 @@ pub enum ModuleError {
     /// The file is longer than `--module-max`.
     #[error("it is larger than {limit} bytes (the limit is --module-max)")]
     TooLarge {
-        /// The limit in bytes.
+        /// Value of `--module-max` in bytes.
         limit: usize,
     },
     /// The file is a component, another kind of WebAssembly binary.
@@ -43,7 +43,7 @@ pub enum ModuleError {
     /// The file is neither a WebAssembly binary nor text.
     #[error("it is not WebAssembly: it begins with the bytes {start}; expected \\0asm")]
     NotWasm {
-        /// The first bytes, in hexadecimal.
+        /// First bytes of the file, in hexadecimal.
         start: String,
     },
     /// The file is WebAssembly text with a mistake.
@@ -52,7 +52,7 @@ pub enum ModuleError {
     /// The binary ends inside of its head or of a section.
     #[error("it is not a valid WebAssembly module: the file is incomplete, it breaks off at byte {length}")]
     Incomplete {
-        /// The length of the file in bytes.
+        /// Length of the file in bytes.
         length: usize,
     },
     /// The binary is damaged, or uses a proposal that is off.
@@ -78,7 +78,7 @@ pub enum ModuleError {
     /// Compiling reached the limit on memory, `--compile-memory-max`.
     #[error("compiling it takes more than {} of memory (--compile-memory-max)", ByteSize(*.limit as u64))]
     CompileMemory {
-        /// The limit in bytes.
+        /// Value of `--compile-memory-max` in bytes.
         limit: usize,
     },
     /// Compiling reached the memory that the system has left, which is less than
@@ -97,7 +97,8 @@ pub enum ModuleError {
     /// Compiling reached the limit on time, `--compile-timeout`.
     #[error("compiling it takes longer than {} (--compile-timeout)", humantime::format_duration(*.limit))]
     CompileTime {
-        /// The limit of the flag, which bounds elapsed time and the CPU time of each core.
+        /// Value of `--compile-timeout`, which bounds the elapsed time and the CPU time of each
+        /// core.
         limit: Duration,
     },
     /// The compile process was killed from outside, probably by the kernel because memory ran out.
@@ -118,9 +119,9 @@ pub enum ModuleError {
     /// The compiled code is longer than `--keep-bytes`.
     #[error("its code is {} long, more than {} (--keep-bytes)", ByteSize(*.size as u64), ByteSize(*.limit as u64))]
     CodeTooLarge {
-        /// The size of the code in bytes.
+        /// Size of the code in bytes.
         size: usize,
-        /// The limit in bytes.
+        /// Value of `--keep-bytes` in bytes.
         limit: usize,
     },
     /// The module is valid, but has more mutable globals than are reset after a request.
@@ -134,41 +135,41 @@ pub enum ModuleError {
     /// An export of the contract is missing.
     #[error("it has no export `{name}`; expected {expected}")]
     ExportMissing {
-        /// The export's name.
+        /// Name of the export.
         name: String,
-        /// The type that the contract requires.
+        /// Type that the contract requires.
         expected: String,
     },
     /// An export has another type than the contract requires.
     #[error("its export `{name}` is {found}; expected {expected}")]
     ExportType {
-        /// The export's name.
+        /// Name of the export.
         name: String,
-        /// The type that the contract requires.
+        /// Type that the contract requires.
         expected: String,
-        /// The type that was found.
+        /// Type that the export has.
         found: String,
     },
     /// An import is not part of the contract.
     #[error("it imports `{name}` from `{module}`, which is not offered; the imports offered are {offered}")]
     ImportUnknown {
-        /// The import's module name.
+        /// Module name of the import.
         module: String,
-        /// The import's own name.
+        /// Own name of the import.
         name: String,
-        /// The imports that are offered.
+        /// List of the imports that are offered, as text.
         offered: String,
     },
     /// An import is declared with another type than the contract offers.
     #[error("it imports `{name}` from `{module}` as {found}; expected {expected}")]
     ImportType {
-        /// The import's module name.
+        /// Module name of the import.
         module: String,
-        /// The import's own name.
+        /// Own name of the import.
         name: String,
-        /// The type that is offered.
+        /// Type of the import that is offered.
         expected: String,
-        /// The type that the module declares.
+        /// Type of the import that the module declares.
         found: String,
     },
     /// The module's initial memory is larger than an instance may have.
@@ -176,9 +177,9 @@ pub enum ModuleError {
         "its memory starts at {minimum} bytes, more than the {limit} bytes an instance may have (--memory-max)"
     )]
     MemoryTooLarge {
-        /// The initial size in bytes.
+        /// Initial size of the memory in bytes.
         minimum: u64,
-        /// The limit in bytes.
+        /// Value of `--memory-max` in bytes.
         limit: usize,
     },
 }

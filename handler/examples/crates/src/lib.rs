@@ -1,5 +1,5 @@
-//! Uses crates that link the standard library, one in each route. Each route answers with
-//! a text that the tests know.
+//! Handler whose routes each use one crate that links the standard library. The tests check the
+//! text that each route returns.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -37,12 +37,12 @@ const ROUTES: Router = Router::new(&[
 
 export!(answer);
 
-/// Answers a request by the route table.
+/// Answers a request by calling the action of the matching route.
 pub fn answer(request: Request) -> Response {
     ROUTES.answer(request)
 }
 
-/// Answers with the text, or 500 with the error.
+/// Returns a response with the text, or with status 500 and the error message.
 fn text(result: anyhow::Result<String>) -> Response<'static> {
     match result {
         Ok(text) => Response::text(Status::OK, text),

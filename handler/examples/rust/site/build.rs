@@ -1,4 +1,4 @@
-//! Makes `public` part of the module, and the module small in memory.
+//! Includes the folder `public` in the module, and links the module with a small stack.
 
 /// Size of the module's stack in bytes; the linker's default is 1 MiB.
 const STACK: u32 = 64 * 1024;

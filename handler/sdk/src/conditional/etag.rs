@@ -5,8 +5,8 @@ use crate::message::Message;
 
 /// An entity tag: the name of one state of a resource.
 ///
-/// A strong tag changes whenever a byte of the body does. A weak one may stay if the
-/// difference does not matter. Ranges and `If-Match` need strong tags.
+/// A strong tag changes with every change of the body. A weak tag may stay the same if the change
+/// does not matter to clients. Ranges and `If-Match` need strong tags.
 ///
 /// ```
 /// # use handler_sdk::ETag;
@@ -100,7 +100,7 @@ impl<'a> Iterator for ETags<'a> {
     }
 }
 
-/// Returns whether all bytes can stand between the quotes of a tag.
+/// Returns whether all bytes are allowed between the quotes of a tag.
 const fn is_opaque(mut bytes: &[u8]) -> bool {
     while let [byte, rest @ ..] = bytes {
         if *byte <= b' ' || *byte == b'"' || *byte == 0x7f {

@@ -33,12 +33,12 @@ pub struct Validators<'a> {
     pub(super) last_modified: Option<HttpDate>,
 }
 
-/// Result of the preconditions of a request.
+/// Result of evaluating the preconditions of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Precondition {
-    /// The request is to be performed: it has no precondition, or all of them hold.
+    /// The request has no preconditions, or all of them hold. Perform the request.
     Passed,
-    /// GET and HEAD only: the client has the current state already. Answer 304.
+    /// The client already has the current state. Answer 304. Only for GET and HEAD.
     NotModified,
     /// A precondition does not hold. Answer 412, and change nothing.
     Failed,
@@ -50,16 +50,15 @@ impl<'a> Validators<'a> {
         Validators { etag: Some(etag), last_modified: None }
     }
 
-    /// Creates validators with the time of the last change alone; see
-    /// [`Validators::last_modified`].
+    /// Creates validators with only the time of the last change; see [`Validators::last_modified`].
     pub const fn dated(date: HttpDate) -> Self {
         Validators { etag: None, last_modified: Some(date) }
     }
 
     /// Adds the time of the last change.
     ///
-    /// The content must not have changed twice within that second: a client may join
-    /// ranges of equal dates (`If-Range`).
+    /// The content must not have changed twice within that second, because a client may combine
+    /// ranges from responses with equal dates (`If-Range`).
     #[must_use]
     pub const fn last_modified(mut self, date: HttpDate) -> Self {
         self.last_modified = Some(date);
@@ -68,8 +67,8 @@ impl<'a> Validators<'a> {
 }
 
 impl Request<'_> {
-    /// Compares the preconditions of the request with the current state of the resource.
-    /// Pass `None` if the resource does not exist yet.
+    /// Evaluates the preconditions of the request against the current state of the resource. Pass
+    /// `None` if the resource does not exist yet.
     ///
     /// The order is that of RFC 9110, section 13.2.2: `If-Match` or else
     /// `If-Unmodified-Since`, then `If-None-Match` or else, for GET and HEAD,
@@ -103,9 +102,9 @@ impl Request<'_> {
         }
     }
 
-    /// Returns whether a field of the request names the current state: by `*`, which any state
-    /// matches, or by an entity tag for which `is_same` returns true. `None` if the request has no
-    /// such field.
+    /// Returns whether a field of the request matches the current state. `*` matches if the
+    /// resource exists, and an entity tag matches if `is_same` returns true for it and the current
+    /// tag. `None` if the request does not have the field.
     fn matches(
         &self,
         name: &str,

@@ -7,23 +7,23 @@ use crate::bytes::{Split, split_once};
 /// Part of the content that the field `range` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Asked {
-    /// The whole content: the field is malformed or of another unit, or names several
-    /// ranges.
+    /// The whole content, because the field is malformed, has a unit other than `bytes`, or names
+    /// several ranges.
     Whole,
     /// A part of the content. The part is not empty.
     Part(Range<usize>),
-    /// No byte of the content.
+    /// No byte of the content, because the range lies past its end. The response has status 416.
     Nothing,
 }
 
 impl Asked {
-    /// Parses the value of a field `range`, for content of this length in bytes.
+    /// Parses the value of the field `range`, for content of `length` bytes.
     pub(super) fn of(field: &[u8], length: usize) -> Asked {
         parse(field, length).unwrap_or(Asked::Whole)
     }
 }
 
-/// Parses the value of a field `range`. `None` when the value is malformed, or its unit is not
+/// Parses the value of the field `range`. `None` if the value is malformed, or its unit is not
 /// `bytes`.
 fn parse(field: &[u8], length: usize) -> Option<Asked> {
     let (unit, ranges) = split_once(field, b'=')?;

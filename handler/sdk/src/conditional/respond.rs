@@ -27,14 +27,13 @@ impl<'a> Response<'a> {
     /// | 412 | `If-Match`, `If-Unmodified-Since` or (not GET, HEAD) `If-None-Match` fails |
     /// | 416 | GET with a `range` that begins past the end |
     ///
-    /// Several ranges are answered with the whole content, which RFC 9110, section
-    /// 14.2 allows; so are malformed ranges and other units. With a success other than
-    /// 200, only the preconditions apply, and the validators are added. A redirect or an
-    /// error stays as it is.
+    /// A request for several ranges gets the whole content, which RFC 9110, section 14.2 allows. So
+    /// does a request for a malformed range, or for a range in a unit other than bytes. If this
+    /// response has a success status other than 200, only the preconditions apply, and the
+    /// validators are added. A redirect or an error is returned unchanged.
     ///
-    /// An action that changes something must call [`Request::precondition`] before the
-    /// change. This function adds up to four fields, which count towards
-    /// [`FIELDS_MAX`](crate::FIELDS_MAX).
+    /// An action that changes the resource must call [`Request::precondition`] before the change.
+    /// This function adds up to four fields, which count towards [`FIELDS_MAX`](crate::FIELDS_MAX).
     #[must_use]
     pub fn conditional(self, request: Request<'_>, validators: &Validators<'_>) -> Response<'a> {
         if self.status().code() >= 300 {
@@ -111,7 +110,7 @@ impl Request<'_> {
         }
     }
 
-    /// Returns whether the field `if-range` names the current state exactly, or is missing.
+    /// Returns whether the field `if-range` is missing or identifies exactly the current state.
     fn is_in_range_state(&self, current: &Validators<'_>) -> bool {
         if self.field("if-range").is_none() {
             return true;
@@ -128,8 +127,8 @@ impl Request<'_> {
     }
 }
 
-/// Returns the value of the field `content-range`, in leaked memory: `bytes */LENGTH` without a
-/// range, as 416 has it.
+/// Returns the value of the field `content-range`, in leaked memory. Without a range, the value is
+/// `bytes */LENGTH`, for status 416.
 fn content_range(range: Option<Range<usize>>, length: usize) -> &'static [u8] {
     let write = |room: &mut [u8]| {
         let mut text = Message::new(room);

@@ -1,11 +1,11 @@
-//! Hashes of the segments of paths, and combined hashes of the literal segments of
-//! a shape.
+//! Hashes the segments of paths, and combines the hashes of the segments that are literal in a
+//! [`Shape`].
 
 use super::pattern::{Shape, first_segment};
 use crate::bytes::last_word;
 
-/// Hasher of one segment of a path. The compiler hashes the segments of patterns byte by byte, and
-/// a module hashes those of a request eight bytes at a time, with equal results.
+/// Hasher of one segment of a path. Patterns are hashed at compile time, byte by byte, and the path
+/// of a request is hashed eight bytes at a time. Both give the same result.
 pub(super) struct Hasher {
     hash: u64,
     /// Up to seven bytes that are not hashed yet, the first byte lowest.
@@ -35,8 +35,8 @@ impl Hasher {
         Hasher { hash, word: last_word(tail), length: segment.len() as u64 }.finish()
     }
 
-    /// Mixes the next number into a hash. The factor, 2 to the 64th over
-    /// the golden ratio, spreads every bit over those above it.
+    /// Mixes the next number into a hash. The factor is 2^64 divided by the golden ratio, which
+    /// spreads every bit over the bits above it.
     pub(super) const fn mix(hash: u64, next: u64) -> u64 {
         (hash.rotate_left(23) ^ next).wrapping_mul(0x9e37_79b9_7f4a_7c15)
     }
@@ -71,8 +71,8 @@ impl Hashes {
         }
     }
 
-    /// Returns the hash that a pattern of this shape has if the pattern matches the path. `None` if
-    /// no path with this number of segments matches the shape.
+    /// Returns the hash of a pattern that has this shape and matches the path. `None` if the shape
+    /// does not match paths with this number of segments.
     pub(super) fn in_shape(&self, shape: Shape) -> Option<u64> {
         let literal = if shape.is_literal() {
             self.whole

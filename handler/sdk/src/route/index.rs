@@ -1,10 +1,11 @@
-//! Index of a large table: one lookup for each shape of its patterns ("tuple space
-//! search"). There are few shapes, however many routes there are.
+//! Index of a large route table. A search does one lookup for each shape of the patterns in the
+//! table ("tuple space search"). There are few shapes, even if there are many routes.
 //!
-//! A route is found by a hash of its shape and its literal segments. Each segment of a request's
-//! path is hashed once. For each shape, best first, the hashes of those segments that are literal
-//! in the shape are combined. There are as many buckets as routes, and each bucket begins a chain
-//! of routes. Everything is plain arrays, so that the compiler can build the index.
+//! The key of a route is a hash of its shape and its literal segments. A search first hashes each
+//! segment of the request's path. Then, for each shape in order of precedence, the search combines
+//! the hashes of the segments that are literal in the shape. There are as many buckets as routes,
+//! and each bucket begins a chain of routes. The index consists of plain arrays, so that the
+//! compiler can build it.
 
 use super::hash::{Hasher, Hashes};
 use super::pattern::{Pattern, Shape, are_alike, fit};
@@ -12,19 +13,19 @@ use super::refusal::Refusal;
 use super::router::{Found, Router};
 use super::{Methods, Route};
 
-/// Maximum number of shapes of the patterns in one [`Index`]. All patterns without parameters share
-/// one shape. The shape of any other pattern says which segments are literal, `{name}` or
-/// `{*name}`.
+/// Maximum number of different shapes of the patterns in one [`Index`]. The shape of a pattern says
+/// which of its segments are literal, `{name}` or `{*name}`. All patterns without parameters have
+/// the same shape.
 pub const SHAPES_MAX: usize = 128;
 
-/// Mark of the end of a bucket's chain. No route has this number, because a table has fewer routes.
+/// Marks the end of a bucket's chain. No route has this number, because a table has fewer routes.
 const END: u16 = u16::MAX;
 
 /// Route table with an index; see [`Router::indexed`].
 ///
 /// The compiler takes some seconds for an index of 10,000 routes, and needs
-/// `#[allow(long_running_const_eval)]` on the `const`. In the module, each route takes 20 bytes and
-/// its path.
+/// `#[allow(long_running_const_eval)]` on the `const`. In the module, each route takes up 20 bytes
+/// plus the length of its path.
 #[derive(Clone, Copy, Debug)]
 pub struct Index<const N: usize> {
     routes: [Route; N],
@@ -58,14 +59,15 @@ impl<const N: usize> Index<N> {
     }
 }
 
-/// Arrays of an index.
+/// The arrays of an [`Index`], as slices.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Links {
-    /// Number of the first route of each bucket, or [`END`].
+    /// For each bucket, the number of its first route, or [`END`] if the bucket is empty.
     heads: &'static [u16],
-    /// For each route, the number of the next route in the same bucket, or [`END`].
+    /// For each route, the number of the next route in the same bucket, or [`END`] after the last
+    /// one.
     nexts: &'static [u16],
-    /// Shapes of the patterns in the table, best shape first.
+    /// Shapes of the patterns in the table, in order of precedence.
     shapes: &'static [Shape],
 }
 
@@ -110,8 +112,8 @@ const fn link(
     used
 }
 
-/// Inserts a shape into the first `used` ones, which are sorted, unless they contain the shape.
-/// Returns the new number of shapes.
+/// Inserts a shape into `shapes`, whose first `used` elements are in use and sorted, unless the
+/// shape is among them. Returns the new number of elements in use.
 #[allow(clippy::indexing_slicing, reason = "a place is looked at only after it was compared with the end")]
 const fn note_shape(shape: Shape, shapes: &mut [Shape; SHAPES_MAX], used: usize) -> usize {
     let mut place = 0;
@@ -156,8 +158,8 @@ const fn bucket(hash: u64, buckets: usize) -> usize {
     ((hash * buckets as u64) >> 32) as usize
 }
 
-/// Looks a path up once for each shape in the index of a table, best shape first, and stops at the
-/// first route that takes the method.
+/// Searches a table for a path by its index. Does one lookup for each shape in order of precedence,
+/// and stops after the first shape that has a route for the method.
 pub(super) fn search_index(router: &Router, path: &[u8], asked: Methods) -> Found {
     let mut found = Found::NOTHING;
     let Some(hashes) = Hashes::of(path) else { return found };

@@ -3,7 +3,7 @@
 /// Methods that a route can have. HEAD and OPTIONS are added automatically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Method {
-    /// GET. A route for GET takes HEAD, too.
+    /// GET. A route for GET also takes HEAD.
     Get,
     /// POST
     Post,
@@ -51,15 +51,14 @@ impl Methods {
     const DELETE: u8 = 1 << 5;
     const OPTIONS: u8 = 1 << 6;
     pub(super) const NONE: Methods = Methods(0);
-    /// Methods that every path allows.
+    /// Methods that every route allows.
     pub(super) const ALWAYS: Methods = Methods(Methods::OPTIONS);
     /// GET, HEAD and OPTIONS: the methods of a resource that can only be read.
     pub(crate) const READ: Methods = Methods(Methods::GET | Methods::HEAD | Methods::OPTIONS);
     /// Names of the methods, each at the index of its bit.
     const NAMES: [&'static str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 
-    /// Creates the set of these methods, of HEAD if GET is among them, and of
-    /// OPTIONS.
+    /// Creates a set of these methods, with OPTIONS and, if GET is among them, with HEAD.
     pub const fn of(methods: &[Method]) -> Methods {
         let mut set = Methods::ALWAYS;
         let mut rest = methods;
@@ -70,8 +69,8 @@ impl Methods {
         set
     }
 
-    /// Returns the set of the method with this name (case-sensitive, as in HTTP),
-    /// or the empty set if the method is unknown.
+    /// Returns the set that contains the method with this name (case-sensitive, as in HTTP), or the
+    /// empty set if the method is unknown.
     pub(super) fn named(name: &[u8]) -> Methods {
         Methods(match name {
             b"GET" => Methods::GET,

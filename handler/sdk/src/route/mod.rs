@@ -16,7 +16,7 @@ pub use slash::TrailingSlash;
 use crate::encoded::Encoded;
 use crate::{Request, Response};
 
-/// Action of a route: a function from the request, by value, to the response, which
+/// Action of a route: a function that takes the request by value and returns the response, which
 /// may borrow from the request.
 ///
 /// ```
@@ -38,8 +38,8 @@ pub struct Route {
 }
 
 impl Route {
-    /// Creates a route for one method on one path. [`Router`] lists the forms of a path,
-    /// and checks them.
+    /// Creates a route for one method and one path pattern. [`Router`] describes the patterns, and
+    /// checks them.
     pub const fn new(method: Method, path: &'static str, action: Action) -> Route {
         Route { method, path, action }
     }

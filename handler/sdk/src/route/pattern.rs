@@ -7,8 +7,8 @@ use crate::bytes::split_once;
 const SLASH: u8 = b'/';
 
 /// Kinds of the segments of a pattern: two bits for each segment, the first segment in the highest
-/// bits. Of two patterns that match a request, the one with the smaller shape wins; patterns of one
-/// shape differ in their literal segments.
+/// bits. Of several patterns that match a path, the one with the smallest shape takes precedence.
+/// Patterns with equal shapes never match the same path, because they differ in a literal segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Shape(u64);
 
@@ -22,7 +22,7 @@ enum Kind {
 impl Shape {
     /// Shape of every pattern without parameters, whatever its length.
     pub(super) const LITERAL: Shape = Shape(0);
-    /// Shape that no pattern has and that sorts last.
+    /// Shape that no pattern has, and that is greater than the shape of every pattern.
     pub(super) const LEAST: Shape = Shape(u64::MAX);
     /// Maximum number of segments of a pattern with parameters.
     pub(super) const SEGMENTS_MAX: usize = 32;
@@ -71,8 +71,8 @@ pub(super) struct Pattern {
 impl Pattern {
     /// Parses a path pattern.
     ///
-    /// Runs mostly at compile time, over every byte of a table, where calls are
-    /// slow: hence one loop and almost no calls.
+    /// Consists of one loop and almost no calls, because it runs mostly at compile time, over every
+    /// byte of a table, where calls are slow.
     ///
     /// # Panics
     ///
@@ -141,8 +141,7 @@ const NO_PARAMETER: &str = "a parameter of a route's path is `{name}` or `{*name
 const NO_SEGMENT: &str = "a route's path is ASCII without spaces, `?`, `#`, and braces inside of segments; percent-encode what else there is";
 const NOT_LAST: &str = "nothing follows `{*name}` in a route's path";
 
-/// The bytes that can stand in a segment of a route's path, apart from the braces of a
-/// parameter.
+/// Bytes that are allowed in a segment of a pattern, apart from the braces of a parameter.
 #[allow(clippy::indexing_slicing, reason = "the table has a place for every byte")]
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
@@ -183,13 +182,13 @@ pub(super) const fn are_alike(one: &str, other: &str) -> bool {
     at == one.len() && other_at == other.len()
 }
 
-/// Splits a path at the first slash into its first segment and the rest; `None` for the rest
-/// without a slash.
+/// Splits a path into its first segment and the rest after the slash, which is `None` if there is
+/// no slash.
 pub(super) fn first_segment(path: &[u8]) -> (&[u8], Option<&[u8]>) {
     split_once(path, SLASH).map_or((path, None), |(segment, rest)| (segment, Some(rest)))
 }
 
-/// Returns the kind of a segment of a pattern that was parsed without an error.
+/// Returns the kind of a segment, which must come from a valid pattern.
 const fn kind(segment: &[u8]) -> Kind {
     match segment {
         [b'{', b'*', ..] => Kind::Rest,
@@ -198,7 +197,7 @@ const fn kind(segment: &[u8]) -> Kind {
     }
 }
 
-/// Returns the shape of a pattern, if the path of a request matches it.
+/// Returns the shape of a pattern if the path of a request matches the pattern.
 pub(super) fn fit(pattern: &[u8], path: &[u8]) -> Option<Shape> {
     let mut is_literal = true;
     let mut shape = Shape::LITERAL;
@@ -215,8 +214,8 @@ pub(super) fn fit(pattern: &[u8], path: &[u8]) -> Option<Shape> {
     Some(if is_literal { Shape::LITERAL } else { shape })
 }
 
-/// Returns the value that a matching path has for a parameter of the pattern. One of the two may
-/// have one more slash at its end than the other.
+/// Returns the value of a parameter in a path that matches the pattern. Only one of the two may end
+/// in a slash, because of [`TrailingSlash`](super::TrailingSlash).
 pub(super) fn param<'a>(pattern: &[u8], path: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
     let found = param_of_same(pattern, path, name);
     found.or_else(|| match (pattern.strip_suffix(b"/"), path.strip_suffix(b"/")) {
@@ -233,9 +232,9 @@ fn param_of_same<'a>(pattern: &[u8], path: &'a [u8], name: &[u8]) -> Option<&'a 
     })
 }
 
-/// Iterator over the segments of a pattern, each with the part of a path at the same place.
+/// Iterator over the segments of a pattern, each with the corresponding part of a path.
 struct Side<'p, 'a> {
-    /// Remaining pattern and path, while any remains.
+    /// Rest of the pattern and rest of the path; `None` at the end.
     rest: Option<(&'p [u8], &'a [u8])>,
 }
 
@@ -246,8 +245,8 @@ impl<'p, 'a> Side<'p, 'a> {
 }
 
 impl<'p, 'a> Iterator for Side<'p, 'a> {
-    /// A segment of the pattern and the part of the path at the same place; `None` where only one
-    /// of the two has ended.
+    /// A segment of the pattern and the corresponding part of the path. `None` if one of the two
+    /// ends before the other.
     type Item = Option<(&'p [u8], &'a [u8])>;
 
     fn next(&mut self) -> Option<Self::Item> {

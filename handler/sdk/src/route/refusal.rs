@@ -1,5 +1,5 @@
-//! Text of the compile error for a route that cannot stand in a table. The compiler
-//! formats nothing, so the text is assembled from pieces.
+//! Message of the compile error for a route that a table refuses. It is assembled from pieces,
+//! because text cannot be formatted at compile time.
 
 /// Maximum length of the text in bytes. A piece that does not fit is left out.
 const LENGTH_MAX: usize = 1024;

@@ -8,35 +8,35 @@ use super::{Action, Methods, Route};
 use crate::cors::Cors;
 use crate::{Request, Response, Status};
 
-/// Route table with responses for requests that no route matches.
+/// Route table. Also answers the requests that no route matches.
 ///
-/// A pattern consists of segments, each after a slash, which are compared byte for
+/// The path pattern of a route consists of segments, each after a slash. They are compared byte by
 /// byte without decoding: `/a%62` is not `/ab`, and `/a/` is not `/a`, unless
 /// [`Router::trailing_slash`] says so.
 ///
-/// | segment | takes |
+/// | segment | matches |
 /// | --- | --- |
-/// | `users` | this segment |
+/// | `users` | exactly this segment |
 /// | `{id}` | one segment that is not empty |
-/// | `{*path}`, as the last one | all that is left, slashes included, if it is not empty |
+/// | `{*path}`, only at the end | the rest of the path, including slashes, if it is not empty |
 ///
 /// If several routes match, the first segment in which they differ decides: a
 /// literal wins over `{id}`, and `{id}` over `{*path}`. So the order of the table
 /// does not matter. A table is refused when two of its routes have the same method
 /// and patterns that differ only in parameter names.
 ///
-/// The first of these rules that applies answers a request:
+/// A request is answered by the first of these rules that applies:
 ///
 /// 1. OPTIONS on `*`: 204, with the methods of all routes in `allow`.
 /// 2. A method other than GET, HEAD, POST, PUT, PATCH, DELETE and OPTIONS: 501, on
 ///    any path (RFC 9110, section 9.1).
-/// 3. A route has the path and the method: its action. HEAD takes the route of GET.
-/// 4. No route has the path: 404, for every method.
+/// 3. A route matches the path and the method: its action. HEAD uses the route for GET.
+/// 4. No route matches the path: 404, for every method.
 /// 5. OPTIONS: 204, with `allow`.
 /// 6. Anything else: 405, with `allow`.
 ///
-/// `allow` names the methods of all routes that have the path: with
-/// `get("/users/me")` and `delete("/users/{id}")`, `DELETE /users/me` takes the second
+/// `allow` names the methods of all routes that match the path: with
+/// `get("/users/me")` and `delete("/users/{id}")`, `DELETE /users/me` uses the second
 /// route, and `PUT /users/me` is answered 405 with `allow: GET, HEAD, DELETE, OPTIONS`.
 ///
 /// | option | what it changes |
@@ -61,36 +61,36 @@ use crate::{Request, Response, Status};
 /// assert_eq!(client.post("/", "").field("allow"), Some("GET, HEAD, OPTIONS"));
 /// ```
 ///
-/// [`Router::new`] goes through the table line by line, which is best for up to about
-/// 35 literal paths, or 4 with a parameter. For more routes there is
-/// [`Router::indexed`], which takes as long for 10,000 routes as for 100.
+/// [`Router::new`] creates a table that is searched row by row, which is best for up to about 35
+/// literal paths, or 4 with a parameter. For more routes, use [`Router::indexed`]: its search takes
+/// as long for 10,000 routes as for 100.
 #[derive(Clone, Copy, Debug)]
 pub struct Router {
     pub(super) routes: &'static [Route],
     pub(super) links: Links,
-    /// Function that searches the table. As it is stored as a pointer, a module whose table is a
-    /// `const` contains no other search function. For the same reason, options are stored with the
-    /// functions that apply them.
+    /// Function that searches the table. Stored as a pointer, so that a module whose table is a
+    /// `const` does not contain the other search functions. For the same reason, options are stored
+    /// with the functions that apply them.
     search: Search,
     methods: Methods,
     not_found: Pages,
     method_not_allowed: Pages,
-    /// Pages for the 501 of unknown methods; `None` to judge the method before the path, and to
-    /// answer unknown methods 405.
+    /// Responses with status 501 to unknown methods. `None` after [`Router::method_before_path`],
+    /// so that unknown methods get 405.
     not_implemented: Option<Pages>,
     other_path: Option<Retry>,
     error_page: Option<(ErrorPage, AddPage)>,
     cors: Option<(Cors, ApplyPolicy)>,
 }
 
-/// Two actions for an error. The response of the first has no body, because
-/// [`Router::error_page`] adds one; the second answers with a short page.
+/// Two actions for an error. The first answers without a body, and is used if
+/// [`Router::error_page`] adds one. The second answers with a short page.
 type Pages = [Action; 2];
 
 type AddPage = for<'a> fn(ErrorPage, Request<'a>, Response<'a>) -> Response<'a>;
 type ApplyPolicy = for<'a> fn(&Cors, &Request<'a>, Response<'a>) -> Response<'a>;
 
-/// Function from a request and the status of an error to the page for the error; see
+/// Function that returns the page for an error, from the request and the status of the error; see
 /// [`Router::error_page`].
 pub type ErrorPage = for<'a> fn(Request<'a>, Status) -> Response<'a>;
 
@@ -98,17 +98,17 @@ type Search = fn(&Router, &[u8], Methods) -> Found;
 
 /// Result of a search for the routes of a path.
 pub(super) struct Found {
-    /// Best route that has the path and takes the method.
+    /// Best route that matches the path and takes the method.
     pub(super) route: Option<&'static Route>,
-    /// Methods of all routes that have the path; empty if no route has the path.
+    /// Methods of all routes that match the path; empty if no route does.
     pub(super) allowed: Methods,
 }
 
 impl Found {
     pub(super) const NOTHING: Found = Found { route: None, allowed: Methods::NONE };
 
-    /// Adds the methods of a route that has the path to `allowed`, and returns whether the route
-    /// takes the method `asked`.
+    /// Adds the methods of a matching route to `allowed`. Returns whether the route takes the
+    /// method `asked`.
     pub(super) const fn add(&mut self, route: &'static Route, asked: Methods) -> bool {
         self.allowed = self.allowed.with(route.methods());
         route.method.methods().meets(asked)
@@ -116,7 +116,7 @@ impl Found {
 }
 
 impl Router {
-    /// Creates a table with short pages for 404 and 405.
+    /// Creates a table that is searched row by row.
     ///
     /// # Panics
     ///
@@ -146,7 +146,7 @@ impl Router {
         Router::searched_by(search, routes, Links::NONE)
     }
 
-    /// Creates a table of many routes that is searched by an index.
+    /// Creates a table for many routes, which is searched by an index.
     ///
     /// ```
     /// # use handler_sdk::{Action, Index, Router, get};
@@ -201,27 +201,27 @@ impl Router {
         }
     }
 
-    /// Sets the action for paths that no route has.
+    /// Sets the action for paths that no route matches.
     #[must_use]
     pub const fn not_found(mut self, action: Action) -> Router {
         self.not_found = [action; 2];
         self
     }
 
-    /// Sets the action for methods that are not allowed; the field `allow` is added
-    /// to its response.
+    /// Sets the action for methods that are not allowed. The router adds the field `allow` to the
+    /// response.
     #[must_use]
     pub const fn method_not_allowed(mut self, action: Action) -> Router {
         self.method_not_allowed = [action; 2];
         self
     }
 
-    /// Sets the page for errors: for the router's 404, 405 and 501, and for each
-    /// response of an action with a status from 400 and without a body. The
-    /// response keeps its status and its fields, `allow` among them. Fields that the
-    /// response lacks, such as `content-type`, come from the page.
+    /// Sets the function that creates the pages for errors: for the router's own 404, 405 and 501,
+    /// and for each response of an action with a status of 400 or above and without a body. The
+    /// response keeps its status and its fields, including `allow`. Fields that the response lacks,
+    /// such as `content-type`, come from the page.
     ///
-    /// A panic ends the call, so the host answers such a request: 500, with the host's
+    /// If an action panics, its call ends, so the host answers the request with status 500 and its
     /// own page.
     ///
     /// ```
@@ -267,12 +267,12 @@ impl Router {
         self
     }
 
-    /// Judges the method before the path: a method that no route of the table takes is
-    /// answered 405 on any path, with the methods of the table in `allow`. This includes
-    /// unknown methods.
+    /// Checks the method before the path. If no route of the table takes the method, the response
+    /// has status 405 on any path, with all methods of the table in `allow`. This includes unknown
+    /// methods.
     ///
-    /// By default, as RFC 9110 has it, an unknown path is 404 for every method,
-    /// and an unknown method is 501.
+    /// By default, as in RFC 9110, an unknown method gets 501 on any path, and an unknown path gets
+    /// 404 for every other method.
     #[must_use]
     pub const fn method_before_path(mut self) -> Router {
         self.not_implemented = None;
@@ -334,8 +334,8 @@ impl Router {
         if self.error_page.is_some() { bare } else { short }
     }
 
-    /// Searches the table for the routes that have a path, and for the best one that takes the
-    /// method `asked`.
+    /// Searches the table for the routes that match a path, and for the best one of them that takes
+    /// the method `asked`.
     #[inline]
     pub(super) fn find(&self, path: &[u8], asked: Methods) -> Found {
         (self.search)(self, path, asked)

@@ -6,25 +6,26 @@ use crate::export::leak;
 use crate::message::Message;
 use crate::{Request, Response, Status};
 
-/// Treatment of a path that no route has, when a route has the path with one slash
-/// more or less at its end; see [`Router::trailing_slash`].
+/// Treatment of a path that matches no route, when a route matches the path with a slash added or
+/// removed at its end; see [`Router::trailing_slash`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrailingSlash {
-    /// `/a/` and `/a` are two paths. A request for the one without a route is answered 404.
+    /// `/a/` and `/a` are different paths. A request for the one without a route is answered 404.
     Strict,
-    /// The client is redirected by 308 to the path that a route has, and keeps the method,
-    /// the body and the query. OPTIONS and 405 are answered without a redirect.
+    /// The client is redirected with status 308 to the path that a route matches, and keeps the method,
+    /// the body and the query. Responses to OPTIONS and responses with status 405 do not redirect.
     Redirect,
     /// The route answers both paths.
     Merge,
 }
 
-/// Function that searches a table for the path of a request with one slash more or less at its end.
+/// Function that searches a table for the path of a request with a slash added or removed at its
+/// end.
 pub(super) type Retry = fn(&Router, &Request<'_>, Methods) -> Found;
 
 impl TrailingSlash {
-    /// Returns the search function of this treatment, so that a module contains no other; `None`
-    /// for [`TrailingSlash::Strict`].
+    /// Returns the search function for this treatment, or `None` for [`TrailingSlash::Strict`]. The
+    /// router stores the function, so that a module does not contain the others.
     pub(super) const fn retry(self) -> Option<Retry> {
         match self {
             TrailingSlash::Strict => None,
@@ -34,8 +35,8 @@ impl TrailingSlash {
     }
 }
 
-/// Route that is returned in place of the found one, and whose action redirects the client to the
-/// found path.
+/// Route that replaces the route that was found. Its action redirects the client to the path that
+/// the found route matches.
 static REDIRECTION: Route = Route::new(Method::Get, "", redirect);
 
 fn search_and_redirect(router: &Router, request: &Request<'_>, asked: Methods) -> Found {
@@ -52,11 +53,11 @@ fn redirect(request: Request<'_>) -> Response<'_> {
     Response::new(Status::PERMANENT_REDIRECT).field("location", location)
 }
 
-/// Returns the path without the slash at its end, or with one added, in leaked memory; followed by
-/// the query if `with_query` is set.
+/// Returns the path with a slash added or removed at its end, in leaked memory. Appends the query
+/// if `with_query` is set.
 ///
-/// `None` for `/`, and for a path that begins with two slashes: a client would read
-/// such a location as the name of another server (RFC 3986, section 4.2).
+/// `None` for `/`, and for a path that begins with two slashes: in `location`, a client would take
+/// its first segment for the name of another server (RFC 3986, section 4.2).
 fn other(request: &Request<'_>, with_query: bool) -> Option<&'static [u8]> {
     let path = request.path_bytes();
     if path == b"/" || path.starts_with(b"//") || !path.starts_with(b"/") {

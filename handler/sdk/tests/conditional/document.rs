@@ -32,7 +32,7 @@ const ROUTES: Router = Router::new(&[
 /// Validators without an entity tag.
 static DATED: Validators<'_> = Validators::dated(CHANGED);
 
-/// Answers a request by the route table.
+/// Answers a request by calling the action of the matching route.
 pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
@@ -49,7 +49,7 @@ fn change<'a>(request: Request<'a>, current: Option<&Validators<'_>>) -> Respons
     }
 }
 
-/// Sets a cookie of random letters, one for each byte that is drawn.
+/// Draws as many random bytes as the path says, and sets a cookie with one letter for each byte.
 fn random(request: Request<'_>) -> Response<'_> {
     let mut room = [0; 64];
     let count = request.param("count").and_then(|count| count.parse()).unwrap_or(0);

@@ -1,8 +1,9 @@
 //! Requests, and the answers that RFC 9110 requires in sections 13 and 14. The rows are
 //! tested natively and through the server.
 
-/// Name, method and path, fields of the request, status, and what the response must
-/// have: `name: value` for a field, `!name` for an absent field, `=body` for the body.
+/// Row of a table: name, method and path, fields of the request, expected status, and what the
+/// response must have: `name: value` for a field, `!name` for an absent field, `=body` for the
+/// body.
 pub type Row = (&'static str, &'static str, &'static [&'static str], u16, &'static [&'static str]);
 
 const WHOLE: &str = "=0123456789";
@@ -136,9 +137,9 @@ pub fn request(row: &Row) -> String {
     format!("{} HTTP/1.1\r\nhost: a\r\n{fields}\r\n", row.1)
 }
 
-/// Returns how a response differs from its row, one text for each difference.
-/// `is_served` says that the response came through the server, which sets
-/// `content-length` and leaves out the body for HEAD.
+/// Compares a response with its row, and returns one text for each difference. `is_served` says
+/// that the response came through the server, which sets `content-length` and leaves out the body
+/// for HEAD.
 pub fn missing(
     row: &Row,
     status: u16,

@@ -12,24 +12,24 @@ use crate::rollout::compare::json::{self, JsonDiff};
 use crate::rollout::compare::shown::common_prefix;
 use crate::rollout::compare::text::{self, TextDiff};
 
-/// Number of bytes that are shown before the first difference of two binary bodies.
+/// Number of bytes of a binary body that are shown before the first byte that differs.
 const BYTES_BEFORE: usize = 4;
 
-/// Maximum number of bytes of a binary body that are shown.
+/// Maximum number of bytes of a binary body that are shown in total.
 const BYTES_MAX: usize = 16;
 
-/// Difference of two bodies.
+/// Difference of the bodies of two answers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "as", rename_all = "snake_case")]
 pub enum BodyDiff {
-    /// Both bodies are JSON with other values.
+    /// Both bodies are JSON, and their values differ.
     Json(JsonDiff),
-    /// Both bodies are the same JSON, written in another way: another order of keys, other
-    /// spaces, or other escapes in strings.
+    /// Both bodies are JSON with the same values, and differ only in the order of keys, in spaces,
+    /// or in the escapes of strings.
     JsonLayout,
-    /// Both bodies are text.
+    /// Both bodies are text, and lines differ.
     Text(TextDiff),
-    /// A body is not text.
+    /// At least one body is not text, and bytes differ.
     Binary(BinaryDiff),
 }
 
@@ -44,8 +44,8 @@ pub struct BinaryDiff {
     pub to_hex: String,
 }
 
-/// Compares two bodies with the headers that describe them. Returns [`None`] if all bytes are
-/// equal.
+/// Compares two bodies. The headers of each response say whether its body is JSON. Returns [`None`]
+/// if the bodies have the same bytes.
 pub(super) fn diff(from: (&HeaderMap, &Bytes), to: (&HeaderMap, &Bytes)) -> Option<BodyDiff> {
     let ((from_fields, from), (to_fields, to)) = (from, to);
     if from == to {
@@ -63,7 +63,8 @@ pub(super) fn diff(from: (&HeaderMap, &Bytes), to: (&HeaderMap, &Bytes)) -> Opti
     Some(BodyDiff::Text(text::diff(from_text, to_text)))
 }
 
-/// Returns a body as text; [`None`] if it is not UTF-8 or has a NUL byte, which no text has.
+/// Returns a body as text; [`None`] if it is binary, which means that it is not UTF-8 or contains a
+/// NUL byte.
 fn as_text(body: &[u8]) -> Option<&str> {
     str::from_utf8(body).ok().filter(|text| !text.contains('\0'))
 }

@@ -1,4 +1,4 @@
-//! Compares the headers of two answers.
+//! Compares the headers of two responses.
 
 use std::collections::BTreeSet;
 
@@ -8,14 +8,15 @@ use http::header::HeaderName;
 use crate::rollout::compare::part::Part;
 use crate::rollout::compare::shown::{around, common_prefix, start, text_of};
 
-/// Largest number of differing headers that a verdict shows.
+/// Maximum number of differing headers that a [`Verdict`](super::verdict::Verdict) lists.
 pub(super) const FIELDS_MAX: usize = 10;
 
-/// Largest number of values of a header that a verdict shows.
+/// Maximum number of values of a header that a [`Verdict`](super::verdict::Verdict) lists for each
+/// version.
 const VALUES_MAX: usize = 4;
 
-/// Returns the headers that differ, in order of their names. The values of one header are
-/// compared in order.
+/// Returns the headers that differ, sorted by name, without those that `is_ignored` accepts. If a
+/// header has several values, their order matters.
 pub(super) fn parts(from: &HeaderMap, to: &HeaderMap, is_ignored: impl Fn(&HeaderName) -> bool) -> Vec<Part> {
     let names: BTreeSet<&str> =
         from.keys().chain(to.keys()).filter(|name| !is_ignored(name)).map(HeaderName::as_str).collect();
@@ -42,8 +43,8 @@ fn part(name: &str, from: &HeaderMap, to: &HeaderMap) -> Part {
     Part::Field { name: start(name), from: shown_from, to: shown_to, more: more as u64 }
 }
 
-/// Returns the values after the first `skipped`, as many as a verdict shows. Each is cut so that
-/// its difference from the value at the same place in `others` is visible.
+/// Returns at most [`VALUES_MAX`] of the values after the first `skipped`. Each value is cut around
+/// its first difference from the value at the same index in `others`.
 fn shown(values: &[String], others: &[String], skipped: usize) -> Vec<String> {
     let cut = |(index, value): (usize, &String)| {
         let other = others.get(index).map_or("", String::as_str);

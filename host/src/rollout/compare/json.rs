@@ -1,5 +1,5 @@
-//! Finds the differing paths of two JSON texts. Reads the texts as they stand, one level at a
-//! time, so that numbers keep their digits and no tree is built.
+//! Finds the paths at which two JSON texts differ. Compares the texts level by level without
+//! parsing them into a tree, so that numbers keep all their digits.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -10,56 +10,57 @@ use serde::{Deserialize, Serialize};
 
 use crate::rollout::compare::shown::{around, common_prefix, start};
 
-/// Maximum length of a JSON text that is compared by paths, in bytes. The members of one level take
-/// up to sixteen times the bytes of their text.
+/// Maximum length of a JSON text that is compared by paths, in bytes. The list of the members of
+/// one level needs up to sixteen times the memory of the text.
 const JSON_MAX: usize = 4 << 20;
 
-/// Deepest level whose members are compared one by one. Values below are compared as they are
-/// written. Each level is read once more than the one above it.
+/// Deepest level of nesting whose members are compared one by one. Deeper values are compared as
+/// text. A value is read again at each level above it, so this bounds the work.
 const DEPTH_MAX: usize = 32;
 
-/// Largest number of paths of a difference.
+/// Maximum number of paths that a [`JsonDiff`] lists.
 pub(super) const PATHS_MAX: usize = 10;
 
-/// Characters between the values of a JSON text.
+/// Characters between the values and keys of a JSON text.
 const BETWEEN: [char; 6] = [' ', '\t', '\n', '\r', ',', ':'];
 
 /// Difference of two JSON texts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JsonDiff {
-    /// Values that differ, in order of their paths.
+    /// Values that differ, in the order of their paths.
     pub changes: Vec<JsonChange>,
-    /// Number of further values that differ.
+    /// Number of further values that differ, and that `changes` leaves out.
     pub more: u64,
 }
 
-/// Value that differs. At least one text has it.
+/// Value that differs between two JSON texts, or that only one of them has.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JsonChange {
-    /// Path of the value as a JSON Pointer (RFC 6901); empty for the whole text.
+    /// Path of the value as a JSON Pointer (RFC 6901); empty for the value of the whole text.
     pub path: String,
-    /// Value in the answer of the current version.
+    /// JSON of the value in the answer of the current version; absent if that answer lacks the
+    /// value.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub from: Option<String>,
-    /// Value in the answer of the candidate.
+    /// JSON of the value in the answer of the candidate; absent if that answer lacks the value.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub to: Option<String>,
-    /// Number of array items behind the value that were added or removed with it.
+    /// Number of further array items that were added or removed after this value.
     pub further_items: u64,
 }
 
-/// Returns whether a text is JSON that is short enough to be compared by paths.
+/// Returns whether a text is valid JSON of at most [`JSON_MAX`] bytes.
 pub(super) fn is_json(text: &str) -> bool {
     text.len() <= JSON_MAX && serde_json::from_str::<IgnoredAny>(text).is_ok()
 }
 
-/// Returns whether a text begins as a JSON object or array does.
+/// Returns whether a text begins with `{` or `[`, as a JSON object or array does.
 pub(super) fn is_container(text: &str) -> bool {
     text.trim_start_matches(BETWEEN).starts_with(['{', '['])
 }
 
-/// Compares two valid JSON texts. Returns no changes if only the order of keys, the spaces or
-/// the escapes in strings differ.
+/// Compares two valid JSON texts. Ignores the order of keys, spaces outside of strings, and how
+/// characters in strings are escaped.
 pub(super) fn diff(from: &str, to: &str) -> JsonDiff {
     let mut walk = Walk::default();
     walk.value(from.trim_matches(BETWEEN), to.trim_matches(BETWEEN), 0);
@@ -125,7 +126,7 @@ impl Walk {
         }
     }
 
-    /// Runs a comparison one level below the current path.
+    /// Calls `compare` with `step` appended to the current path.
     fn at(&mut self, step: &str, compare: impl FnOnce(&mut Walk)) {
         let length = self.path.len();
         self.path.push('/');
@@ -151,8 +152,7 @@ impl Walk {
     }
 }
 
-/// Returns the members of a JSON object in order of their keys. Members with the same key keep
-/// their order.
+/// Returns the members of a JSON object, sorted by key. Members with the same key keep their order.
 fn members(object: &str) -> Vec<(Cow<'_, str>, &str)> {
     let mut values = Values::of(object);
     let mut members = Vec::new();
@@ -163,8 +163,8 @@ fn members(object: &str) -> Vec<(Cow<'_, str>, &str)> {
     members
 }
 
-/// Returns the characters of a JSON string. Returns the string as it is written if it has half a
-/// surrogate pair, which is no character.
+/// Decodes a JSON string. Returns the text unchanged if it cannot be decoded, because an escape is
+/// half of a surrogate pair.
 fn string(written: &str) -> Cow<'_, str> {
     match written.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
         Some(text) if !text.contains('\\') => text.into(),
@@ -172,7 +172,8 @@ fn string(written: &str) -> Cow<'_, str> {
     }
 }
 
-/// Values of a valid JSON array, or keys and values of an object, as they are written.
+/// Iterator over the items of a valid JSON array, or over the keys and values of an object, as JSON
+/// text.
 struct Values<'a>(&'a str);
 
 impl<'a> Values<'a> {
@@ -193,7 +194,8 @@ impl<'a> Iterator for Values<'a> {
     }
 }
 
-/// Returns the length of the value with which a text begins; zero at the end of a container.
+/// Returns the length of the JSON value at the start of a text; zero if an array or object ends
+/// there.
 fn value_length(text: &str) -> usize {
     let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
     for (index, byte) in text.bytes().enumerate() {
@@ -334,7 +336,8 @@ mod tests {
         }
     }
 
-    /// Writes a value with spaces, escapes, and keys in the opposite order.
+    /// Returns a value as JSON text that differs only in form: with more spaces and escapes, and
+    /// with keys in reverse order.
     fn otherwise(value: &Value) -> String {
         let text =
             |text: &str| serde_json::to_string(text).unwrap().replace('é', "\\u00E9").replace('/', "\\/");

@@ -1,32 +1,33 @@
-//! Aligns the lines of two short texts by their longest common subsequence. The table has a cell
-//! for each pair of lines, so the caller bounds their number.
+//! Aligns the lines of two short texts by their longest common subsequence. This needs a table with
+//! a cell for each pair of lines, so the caller has to limit the number of lines.
 
 use std::collections::HashMap;
 use std::mem;
 
-/// Lines that differ, or lines that both texts have.
+/// Consecutive lines that are equal in both texts, or consecutive lines that differ.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Run<'a> {
-    /// Lines of both texts.
+    /// Lines that both texts have.
     Same(Vec<&'a str>),
-    /// Lines of the first text, and the lines of the second text in their place.
+    /// Lines of the first text, and the lines that replace them in the second text.
     Changed {
-        /// Lines of the first text.
+        /// Lines that only the first text has.
         removed: Vec<&'a str>,
-        /// Lines of the second text.
+        /// Lines that only the second text has.
         added: Vec<&'a str>,
     },
 }
 
-/// Lengths of the longest common subsequences of all pairs of ends of two lists of lines.
+/// Length of the longest common subsequence for each pair of a suffix of the first text and a
+/// suffix of the second text.
 struct Table {
     width: usize,
     cells: Vec<u16>,
 }
 
 impl Table {
-    /// Returns the length for the last `from` lines of the first text and the last `to` lines of
-    /// the second text.
+    /// Returns the length of the longest common subsequence of the last `from` lines of the first
+    /// text and the last `to` lines of the second text.
     fn at(&self, from: usize, to: usize) -> u16 {
         self.cells.get(from * self.width + to).copied().unwrap_or(0)
     }
@@ -50,7 +51,8 @@ impl Table {
     }
 }
 
-/// Aligns the lines of two texts. Needs two bytes of memory for each pair of lines.
+/// Aligns the lines of two texts. Needs two bytes of memory for each pair of a line of `from` and a
+/// line of `to`.
 pub(super) fn align<'a>(from: &[&'a str], to: &[&'a str]) -> Vec<Run<'a>> {
     // Numbers make the comparison of two long lines cheap.
     let mut numbers = HashMap::new();
@@ -124,7 +126,8 @@ impl<'a> Runs<'a> {
 mod tests {
     use super::{Run, align};
 
-    /// Writes the alignment of two words, whose letters are the lines.
+    /// Aligns the letters of two words as if they were lines, and returns the alignment as text,
+    /// such as `a[b>x]c`.
     fn aligned(from: &str, to: &str) -> String {
         let letters = |text: &str| text.chars().map(String::from).collect::<Vec<_>>();
         let (from, to) = (letters(from), letters(to));

@@ -1,14 +1,14 @@
-//! Compares the answers of two versions to one request. Everything a verdict shows is escaped and
-//! bounded; the work is linear in the size of the answers.
+//! Compares the responses of two versions to one request. All texts in the result, the verdict, are
+//! escaped and limited in length. The work is linear in the size of the responses.
 //!
 //! | file | responsibility |
 //! | --- | --- |
 //! | `verdict` | compares two outcomes |
-//! | `part` | a part in which two answers differ, and its text |
+//! | `part` | a part in which two responses differ, and its text |
 //! | `field` | compares the headers |
 //! | `body` | compares the bodies as JSON, as text or as bytes |
-//! | `json` | finds the differing paths of two JSON texts |
-//! | `text` | finds the differing lines of two texts |
+//! | `json` | finds the paths at which two JSON texts differ |
+//! | `text` | finds the lines in which two texts differ |
 //! | `lines` | aligns the lines of two short texts |
 //! | `shown` | escapes and cuts what is shown |
 

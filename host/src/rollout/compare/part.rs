@@ -1,4 +1,4 @@
-//! Parts in which two answers differ, and their text.
+//! Parts in which two responses differ, and their text in reports.
 
 use std::fmt::{self, Display};
 
@@ -14,34 +14,34 @@ use crate::rollout::compare::text::{Line, TextDiff};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "part", rename_all = "snake_case")]
 pub enum Part {
-    /// Status codes.
+    /// Status codes of the answers.
     Status {
         /// Status code of the current version.
         from: u16,
         /// Status code of the candidate.
         to: u16,
     },
-    /// Values of a header.
+    /// Values of one header.
     Field {
         /// Name of the header.
         name: String,
-        /// Values in order; empty without the header.
+        /// Values in the answer of the current version, in order; empty if it lacks the header.
         from: Vec<String>,
-        /// Values in order; empty without the header.
+        /// Values in the answer of the candidate, in order; empty if it lacks the header.
         to: Vec<String>,
-        /// Number of values of both answers that are not listed.
+        /// Number of values of both answers together that `from` and `to` leave out.
         more: u64,
     },
-    /// Headers that differ and are not listed.
+    /// Further headers that differ, and of which only the number is reported.
     MoreFields {
-        /// Number of headers.
+        /// Number of further headers that differ.
         count: u64,
     },
-    /// Bodies.
+    /// Bodies of the answers.
     Body {
-        /// Length of the body of the current version.
+        /// Length of the body of the current version, in bytes.
         from_bytes: u64,
-        /// Length of the body of the candidate.
+        /// Length of the body of the candidate, in bytes.
         to_bytes: u64,
         /// Difference of the bodies.
         diff: BodyDiff,
@@ -49,7 +49,7 @@ pub enum Part {
 }
 
 impl Part {
-    /// Returns the lines of a report about the part. The first line is not indented.
+    /// Returns the lines about this part for a report. All lines but the first are indented.
     pub fn lines(&self) -> Vec<String> {
         match self {
             Part::Field { name, from, to, more } if from.len() > 1 || to.len() > 1 => {
@@ -133,7 +133,7 @@ fn body(f: &mut fmt::Formatter<'_>, from_bytes: u64, to_bytes: u64, diff: &BodyD
     }
 }
 
-/// Text in quotation marks; `absent` for [`None`].
+/// Displays a text in quotation marks, or `absent` for [`None`].
 struct Quoted<'a>(Option<&'a str>);
 
 impl Display for Quoted<'_> {
@@ -145,7 +145,8 @@ impl Display for Quoted<'_> {
     }
 }
 
-/// Values of a header in quotation marks, with commas between them.
+/// Displays the values of a header in quotation marks, separated by commas; `absent` if there are
+/// none.
 struct Values<'a>(&'a [String]);
 
 impl Display for Values<'_> {

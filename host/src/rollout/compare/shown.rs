@@ -1,27 +1,28 @@
-//! Escapes and cuts the texts of handlers for verdicts.
+//! Escapes and cuts texts of responses, so that reports can show them.
 
 use std::borrow::Cow;
 use std::str;
 
 use host_http::quote::quoted;
 
-/// Maximum number of bytes of a text that are shown, counted after escaping and without the marks
-/// of cuts.
+/// Maximum number of bytes of a text that are shown, counted after escaping and without the `…` of
+/// a cut.
 pub(super) const SHOWN_MAX: usize = 200;
 
-/// Maximum number of bytes that are shown before the first difference, counted after escaping.
+/// Maximum number of bytes that are shown before the first difference, counted after escaping. If
+/// there are more, the start of the text is cut.
 const LEAD_MAX: usize = 140;
 
-/// Number of bytes that are shown before the first difference if the start of a text is cut.
+/// Number of bytes that are shown before the first difference when the start of the text is cut.
 const LEAD: usize = 40;
 
-/// Returns the start of a text, escaped and cut.
+/// Returns the start of a text: escaped, and at most [`SHOWN_MAX`] bytes.
 pub(super) fn start(text: &str) -> String {
     quoted(text, SHOWN_MAX).to_string()
 }
 
-/// Returns the part of a text around an offset, escaped, so that a difference there is shown. `…`
-/// marks each cut.
+/// Returns the part of a text around `offset`, at which it differs from another text. The part is
+/// escaped, and `…` marks each cut.
 pub(super) fn around(text: &str, offset: usize) -> String {
     let offset = text.floor_char_boundary(offset);
     let from = |start: usize| text.get(start..).unwrap_or_default();
@@ -39,13 +40,13 @@ fn fits(text: &str, max: usize) -> bool {
     text.len() <= max && quoted(text, usize::MAX).to_string().len() <= max
 }
 
-/// Returns the number of bytes with which both texts begin.
+/// Returns the length of the common prefix, in bytes.
 pub(super) fn common_prefix(from: &[u8], to: &[u8]) -> usize {
     from.iter().zip(to).take_while(|(from, to)| from == to).count()
 }
 
-/// Returns bytes as text. Bytes that are not UTF-8 are escaped, not replaced, so that different
-/// bytes stay different.
+/// Returns bytes as text. If they are not UTF-8, escapes them, so that different bytes have
+/// different texts.
 pub(super) fn text_of(bytes: &[u8]) -> Cow<'_, str> {
     str::from_utf8(bytes).map_or_else(|_| bytes.escape_ascii().to_string().into(), Cow::Borrowed)
 }

@@ -1,6 +1,6 @@
-//! Finds the differing lines of two texts. Lines with which both texts begin and end are skipped,
-//! and only the first lines between them are aligned: a verdict shows few lines, so no more are
-//! needed.
+//! Finds the lines in which two texts differ. Skips the lines that are equal at the start and at
+//! the end of both texts, and aligns only the first lines between them, because a report shows only
+//! a few lines.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -8,31 +8,31 @@ use serde::{Deserialize, Serialize};
 use crate::rollout::compare::lines::{Run, align};
 use crate::rollout::compare::shown::{around, common_prefix, start};
 
-/// Largest number of lines of a difference.
+/// Maximum number of lines in a [`TextDiff`].
 pub(super) const LINES_MAX: usize = 20;
 
-/// Largest number of removed lines that are shown in one place, and of added lines.
+/// Maximum number of removed lines, and of added lines, that are shown for one change.
 const RUN_MAX: usize = 6;
 
-/// Number of lines of context before and behind a change.
+/// Number of unchanged lines that are shown before and after a change.
 const CONTEXT: usize = 2;
 
-/// Largest number of lines of each text that are aligned. The table for the alignment takes half a
-/// mebibyte.
+/// Maximum number of lines of each text that are aligned. The table of the alignment then needs
+/// half a mebibyte.
 const ALIGNED_MAX: usize = 500;
 
 /// Difference of two texts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TextDiff {
-    /// Number of the first line that differs, from 1.
+    /// Number of the first line that differs, counted from 1.
     pub line: u64,
-    /// Lines that differ, with their context.
+    /// Lines that differ, with the lines around them as context.
     pub lines: Vec<Line>,
-    /// Whether lines differ that are not listed.
+    /// Whether further lines differ, which `lines` leaves out.
     pub more: bool,
 }
 
-/// Line of a difference.
+/// Line, or number of lines that are left out, in the difference of two texts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "line", rename_all = "snake_case")]
 pub enum Line {
@@ -51,19 +51,19 @@ pub enum Line {
         /// Text of the line.
         text: String,
     },
-    /// Further lines that both texts have.
+    /// Lines that both texts have, and that are left out.
     MoreSame {
-        /// Number of lines.
+        /// Number of lines that are left out.
         count: u64,
     },
-    /// Further lines that only the text of the current version has.
+    /// Lines that only the text of the current version has, and that are left out.
     MoreRemoved {
-        /// Number of lines.
+        /// Number of lines that are left out.
         count: u64,
     },
-    /// Further lines that only the text of the candidate has.
+    /// Lines that only the text of the candidate has, and that are left out.
     MoreAdded {
-        /// Number of lines.
+        /// Number of lines that are left out.
         count: u64,
     },
 }
@@ -98,13 +98,13 @@ pub(super) fn diff(from: &str, to: &str) -> TextDiff {
     TextDiff { line, lines: shown.lines, more }
 }
 
-/// Returns the offset of the start of the line in which an offset lies.
+/// Returns the offset at which the line around `offset` starts.
 fn line_start(text: &[u8], offset: usize) -> usize {
     let before = text.get(..offset).unwrap_or_default();
     before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1)
 }
 
-/// Returns the length in bytes of the whole lines with which both texts end.
+/// Returns the number of bytes of the whole lines that are equal at the end of both texts.
 fn common_lines_behind(from: &[u8], to: &[u8]) -> usize {
     let pairs = from.iter().rev().zip(to.iter().rev());
     let common = pairs.take_while(|(from, to)| from == to).count();
@@ -119,7 +119,7 @@ fn common_lines_behind(from: &[u8], to: &[u8]) -> usize {
     behind.iter().position(|byte| *byte == b'\n').map_or(0, |newline| common - newline - 1)
 }
 
-/// Returns the last lines of a text as context. The text must end with a newline or be empty.
+/// Returns the last [`CONTEXT`] lines of a text. The text must end with a newline or be empty.
 fn last_lines(text: &str) -> Vec<&str> {
     let mut lines: Vec<&str> = text.split_inclusive('\n').rev().take(CONTEXT).collect();
     lines.reverse();
@@ -128,13 +128,13 @@ fn last_lines(text: &str) -> Vec<&str> {
 
 struct Shown {
     lines: Vec<Line>,
-    /// Whether only one of the texts ends with a newline.
+    /// Whether a missing newline at the end is shown: exactly one of the texts ends with a newline.
     marks_end: bool,
 }
 
 impl Shown {
-    /// Adds runs while there is space. Returns whether a change is left out. `is_cut` says that the
-    /// texts have further lines, so that the last run may be longer.
+    /// Adds runs until there are [`LINES_MAX`] lines. Returns whether there are changes that are
+    /// not shown. `is_cut` says that the texts have further lines, which were not aligned.
     fn runs(&mut self, runs: &[Run<'_>], is_cut: bool) -> bool {
         for (index, run) in runs.iter().enumerate() {
             let is_last = index + 1 == runs.len();
@@ -173,8 +173,8 @@ impl Shown {
         self.lines.extend(lines.into_iter().map(|line| Line::Same { text: text(line) }));
     }
 
-    /// Adds a change. `is_open` says that the change may be longer, so that the numbers of its
-    /// lines are not known.
+    /// Adds a change. `is_open` says that further lines may belong to the change, so that the
+    /// number of hidden lines is unknown and not shown.
     fn change(&mut self, removed: &[&str], added: &[&str], is_open: bool) {
         let hidden = |lines: &[&str]| match is_open {
             true => 0,
@@ -194,8 +194,8 @@ impl Shown {
         }
     }
 
-    /// Returns the text of a line, cut so that its difference from `other` is visible, with marks
-    /// for a space and for a missing newline at the end.
+    /// Returns the text of a line, cut around its first difference from `other`. Makes a space at
+    /// the end and a missing newline visible.
     fn changed(&self, line: &str, other: Option<&&str>) -> String {
         let offset = other.map_or(0, |other| common_prefix(line.as_bytes(), other.as_bytes()));
         let text = line.strip_suffix('\n');

@@ -1,4 +1,5 @@
-//! Compares the outcomes of one request with the current version and with the candidate.
+//! Compares the outcomes of one request that was run with the current version and with the
+//! candidate.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,25 +14,24 @@ use crate::rollout::compare::part::Part;
 use crate::rollout::compare::shown::start;
 use crate::rollout::compare::{body, field};
 
-/// Outcome of a request with one version.
+/// Response or fault of one version for a request.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// Status code.
+    /// Status code of the response.
     pub status: u16,
-    /// Fault for which the host made the response. With a fault, the headers and the body are
-    /// empty.
+    /// Fault, if the host has made the response. If so, the headers and the body are empty.
     pub fault: Option<Failed>,
-    /// Headers of the answer.
+    /// Headers of the response.
     pub fields: HeaderMap,
-    /// Body of the answer.
+    /// Body of the response.
     pub body: Bytes,
-    /// Time of the call.
+    /// Duration of the handler call.
     pub took: Duration,
-    /// Memory of the instance, in bytes.
+    /// Size of the memory of the instance, in bytes.
     pub memory: u64,
 }
 
-/// Fault of a call.
+/// Fault that a handler call ended in.
 #[derive(Clone, Debug)]
 pub struct Failed {
     /// Name of the fault.
@@ -40,14 +40,14 @@ pub struct Failed {
     pub cause: String,
 }
 
-/// Rules of a comparison.
+/// Rules for the comparison of two responses.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
-    /// Headers that may differ.
+    /// Names of headers whose values may differ.
     pub ignore_fields: Vec<HeaderName>,
 }
 
-/// Verdict on one request.
+/// Verdict on the outcomes of one request with the current version and with the candidate.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "verdict", rename_all = "snake_case")]
 pub enum Verdict {
@@ -55,48 +55,48 @@ pub enum Verdict {
     Same,
     /// Only the candidate failed: by a fault, or with a status of 500 or above.
     NewlyFaulting {
-        /// End with the current version.
+        /// How the request ended with the current version.
         from: Ending,
-        /// End with the candidate.
+        /// How the request ended with the candidate.
         to: Ending,
     },
-    /// Only the current version failed.
+    /// Only the current version failed: by a fault, or with a status of 500 or above.
     Mended {
-        /// End with the current version.
+        /// How the request ended with the current version.
         from: Ending,
-        /// End with the candidate.
+        /// How the request ended with the candidate.
         to: Ending,
     },
-    /// Both versions failed.
+    /// Both versions failed: by a fault, or with a status of 500 or above.
     BothFault {
-        /// End with the current version.
+        /// How the request ended with the current version.
         from: Ending,
-        /// End with the candidate.
+        /// How the request ended with the candidate.
         to: Ending,
-        /// Other parts that differ, if a handler made a response itself.
+        /// Headers and bodies that differ; empty if the host made both responses because of faults.
         parts: Vec<Part>,
     },
-    /// Both versions answered, and the answers differ.
+    /// Both versions answered with a status below 500, and the answers differ.
     Different {
-        /// Parts that differ.
+        /// Parts of the answers that differ.
         parts: Vec<Part>,
     },
 }
 
-/// How a request ended.
+/// How a request ended with one version.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ending {
-    /// Status code.
+    /// Status code of the response.
     pub status: u16,
-    /// Name of the fault, if the host made the response.
+    /// Name of the fault for which the host made the response; absent if the handler made it.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub fault: Option<String>,
-    /// Cause of the fault.
+    /// Cause of the fault; absent without a fault.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub cause: Option<String>,
 }
 
-/// Compares the outcomes of one request with two versions.
+/// Compares the outcomes that one request had with the current version and with the candidate.
 pub fn compare(current: &Outcome, candidate: &Outcome, rules: &Rules) -> Verdict {
     let (from, to) = (Ending::of(current), Ending::of(candidate));
     match (current.has_failed(), candidate.has_failed()) {
@@ -112,7 +112,7 @@ pub fn compare(current: &Outcome, candidate: &Outcome, rules: &Rules) -> Verdict
     }
 }
 
-/// Returns the differing headers, and the difference of the bodies.
+/// Returns the headers that differ, and then the difference of the bodies, if any.
 fn parts(current: &Outcome, candidate: &Outcome, rules: &Rules) -> Vec<Part> {
     let length = |outcome: &Outcome| outcome.body.len() as u64;
     let diff = body::diff((&current.fields, &current.body), (&candidate.fields, &candidate.body));
@@ -131,7 +131,8 @@ impl Outcome {
         self.fault.is_some() || self.status >= 500
     }
 
-    /// Returns whether `content-length` is absent or the length of the body.
+    /// Returns whether each `content-length` header, if there is any, equals the length of the
+    /// body.
     pub(in crate::rollout) fn tells_length(&self) -> bool {
         let length = self.body.len().to_string();
         self.fields.get_all(CONTENT_LENGTH).iter().all(|value| value.as_bytes() == length.as_bytes())
@@ -139,8 +140,8 @@ impl Outcome {
 }
 
 impl Verdict {
-    /// Returns whether a client gets the same response from both versions. The causes of two faults
-    /// may differ.
+    /// Returns whether a client gets the same response from both versions. Ignores the causes of
+    /// faults.
     pub fn is_same(&self) -> bool {
         match self {
             Verdict::Same => true,
@@ -149,7 +150,7 @@ impl Verdict {
         }
     }
 
-    /// Returns the lines of a report about the verdict; none for [`Verdict::Same`].
+    /// Returns the lines about this verdict for a report; no lines for [`Verdict::Same`].
     pub fn lines(&self) -> Vec<String> {
         let (first, parts) = match self {
             Verdict::Same => return Vec::new(),
@@ -191,7 +192,7 @@ impl Ending {
         }
     }
 
-    /// Returns whether two endings have the same status and the same fault.
+    /// Returns whether both endings have the same status and the same name of the fault.
     fn is_like(&self, other: &Ending) -> bool {
         (self.status, &self.fault) == (other.status, &other.fault)
     }
@@ -366,7 +367,7 @@ mod tests {
         assert!(text.ends_with("header x-008 \"1\" -> absent\n491 more headers differ"), "{text}");
     }
 
-    /// Random numbers that are the same in each run.
+    /// Generator of pseudorandom numbers, which are the same in each run.
     struct Random(u64);
 
     impl Random {
@@ -377,7 +378,7 @@ mod tests {
             usize::try_from(self.0 >> 33).unwrap() % end
         }
 
-        /// Returns a body of random pieces, which is likely to reach each way of comparing bodies.
+        /// Returns a body of random pieces. Over many calls, the bodies are JSON, text and binary.
         fn body(&mut self) -> Bytes {
             let pieces: [&[u8]; 20] = [
                 b"{",

@@ -1,4 +1,5 @@
-//! Differences that the operator accepts beforehand, by the requests that show them.
+//! Differences that the operator accepts in advance, given as patterns of the requests that show
+//! them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +9,7 @@ use http::Method;
 
 use crate::rollout::compare::verdict::Verdict;
 
-/// Maximum number of bytes of a pattern that a message shows.
+/// Maximum number of bytes that an error message quotes from a pattern.
 const SHOWN_MAX: usize = 200;
 
 /// Pattern of requests: `/items/*` for any method, or `GET /about*`. A `*` matches any
@@ -61,8 +62,8 @@ impl Pattern {
     }
 }
 
-/// Matches a text with a pattern in one pass: the earliest place for each piece between two `*`
-/// leaves the most space for the next ones.
+/// Returns whether a text matches a pattern. Takes one pass: to match each piece between two `*` as
+/// early as possible leaves the most text for the next pieces.
 fn matches(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
     let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
@@ -75,7 +76,7 @@ fn matches(pattern: &str, text: &str) -> bool {
     true
 }
 
-/// Differences that the operator accepts when a candidate is proved or judged.
+/// Differences that the operator accepts when a candidate is compared with the current version.
 #[derive(Clone, Debug, Default)]
 pub struct Accept {
     patterns: Vec<Pattern>,
@@ -83,8 +84,9 @@ pub struct Accept {
 }
 
 impl Accept {
-    /// Accepts the differences of requests that match a pattern. With `accepts_all`, accepts
-    /// every difference, and requests that fail only with the candidate.
+    /// Creates the accepted differences: those of requests that match one of the patterns. With
+    /// `accepts_all`, accepts every difference, and also requests that fail only with the
+    /// candidate.
     ///
     /// # Errors
     ///
@@ -105,8 +107,8 @@ impl Accept {
     }
 
     /// Returns whether a verdict other than [`Verdict::Same`] is accepted, and the index of the
-    /// first pattern that matches the request. Patterns do not accept that only the candidate
-    /// fails.
+    /// first pattern that matches the request. Patterns do not apply to a request that fails only
+    /// with the candidate.
     pub(super) fn accepts(&self, verdict: &Verdict, method: &str, target: &str) -> (bool, Option<usize>) {
         if matches!(verdict, Verdict::NewlyFaulting { .. }) {
             return (self.accepts_all, None);

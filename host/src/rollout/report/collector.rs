@@ -11,23 +11,23 @@ use crate::rollout::report::cost::{Cost, Memory, Pairs};
 use crate::rollout::report::outcomes::{Accepted, Class, Counts, Example, Group, Kind, Reason, Report};
 use crate::telemetry::request_line;
 
-/// Largest number of examples of all groups together.
+/// Maximum number of examples in all groups together.
 const EXAMPLES_MAX: usize = 500;
 
-/// Largest number of classes. Requests of further classes count as `other requests`.
+/// Maximum number of classes. Requests of further classes are counted as `other requests`.
 const CLASSES_MAX: usize = 500;
 
-/// Largest number of pairs of times of all classes together: 1.6 MB.
+/// Maximum number of pairs of times that are kept for all classes together. They take 1.6 MB.
 const PAIRS_MAX: usize = 50_000;
 
-/// Largest number of reasons for which requests are not compared. All further reasons together
-/// count as `other reasons`.
+/// Maximum number of reasons why requests were not compared. `other reasons` counts all further
+/// ones.
 const REASONS_MAX: usize = 20;
 
-/// Maximum number of bytes of the name of a class, of a method and of an id each.
+/// Maximum length of the name of a class, of a method, and of a request id in a report, in bytes.
 const NAME_MAX: usize = 100;
 
-/// Maximum number of bytes of a target and of a reason each.
+/// Maximum length of a target, and of a reason, in a report, in bytes.
 const TEXT_MAX: usize = 200;
 
 /// Request that was compared.
@@ -52,7 +52,7 @@ pub struct Collector {
     accepted: Vec<u64>,
     counts: Counts,
     requests: u64,
-    /// Number of pairs of times that were added, of all classes.
+    /// Number of pairs of times that are kept, for all classes together.
     pairs: usize,
     examples: usize,
     first_fault: Option<String>,
@@ -82,7 +82,7 @@ impl From<&Outcome> for Cost {
 }
 
 impl Collector {
-    /// Creates a collector that keeps at most `show` examples for each kind of difference and each
+    /// Creates a collector that keeps at most `show` examples for each kind of difference in each
     /// class of requests.
     pub fn new(show: usize, accept: Accept) -> Collector {
         Collector {
@@ -101,7 +101,7 @@ impl Collector {
         }
     }
 
-    /// Counts a request that was not compared, by the reason.
+    /// Counts a request that was not compared for this reason.
     pub fn skip(&mut self, reason: &str) {
         self.requests += 1;
         self.counts.not_compared += 1;
@@ -110,7 +110,7 @@ impl Collector {
         *self.reasons.entry(name).or_default() += 1;
     }
 
-    /// Adds the verdict on a request, with the costs of its calls.
+    /// Adds the verdict on a request, and the costs of its calls.
     pub fn add(&mut self, case: &Case<'_>, verdict: Verdict, current: Cost, candidate: Cost) {
         self.requests += 1;
         let class = quoted(case.class, NAME_MAX).to_string();
@@ -128,8 +128,8 @@ impl Collector {
         }
     }
 
-    /// Returns the kind of a verdict; [`None`] for the same answer. Counts a difference that a
-    /// pattern accepts.
+    /// Returns the kind of a verdict; [`None`] if the answers are the same. If a pattern accepts
+    /// the difference, also counts it for that pattern.
     fn kind(&mut self, case: &Case<'_>, verdict: &Verdict) -> Option<Kind> {
         let kind = match verdict {
             Verdict::Same => return None,

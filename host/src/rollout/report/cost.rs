@@ -5,30 +5,32 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Smallest number of pairs of calls of a class whose times are compared.
+/// Minimum number of pairs of calls from which on the times of a class are reported.
 const PAIRS_MIN: usize = 20;
 
-/// Smallest number of pairs of calls whose 99th percentile is reported. Of fewer pairs, it would be
-/// the longest call.
+/// Minimum number of pairs of calls from which on the 99th percentile is reported. With fewer
+/// pairs, it would be the longest call.
 const PAIRS_MIN_P99: usize = 100;
 
-/// Largest number of pairs of calls whose times are kept for a class; 32 bytes each.
+/// Maximum number of pairs of times that are kept for a class. Each takes 32 bytes.
 const PAIRS_MAX: usize = 5_000;
 
-/// Ratio of two times above which a report says that they differ.
+/// Ratio of two times above which a report shows a change, if they also differ by more than
+/// [`TIME_DISTANCE_MS`].
 const TIME_RATIO: f64 = 1.2;
 
-/// Difference of two times above which a report says that they differ, in milliseconds.
+/// Difference of two times above which a report may show a change, in milliseconds.
 const TIME_DISTANCE_MS: f64 = 0.020;
 
-/// Ratio of two sizes of memory above which a report says that the candidate needs more.
+/// Ratio of the candidate's memory to that of the current version above which a report says that
+/// the candidate needs more, if the sizes also differ by more than [`MEMORY_DISTANCE`].
 const MEMORY_RATIO: f64 = 1.5;
 
-/// Difference of two sizes of memory above which a report says that the candidate needs more, in
+/// Difference of two sizes of memory above which a report may say that the candidate needs more, in
 /// bytes.
 const MEMORY_DISTANCE: u64 = 1 << 20;
 
-/// Cost of a call.
+/// Time and memory of a call.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Cost {
     /// Time of the call.
@@ -37,33 +39,35 @@ pub struct Cost {
     pub memory: u64,
 }
 
-/// Times of calls. Each is the time of one call on a machine that does other work too.
+/// Statistics of the times of calls with two versions, measured on a machine that does other work
+/// too.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Times {
     /// Number of requests that were measured with both versions.
     pub pairs: u64,
-    /// Median with the current version.
+    /// Median time of a call with the current version, in milliseconds.
     pub current_median_ms: f64,
-    /// Median with the candidate.
+    /// Median time of a call with the candidate, in milliseconds.
     pub candidate_median_ms: f64,
-    /// 99th percentile with the current version, from 100 pairs on.
+    /// 99th percentile of the times with the current version, in milliseconds; absent below 100
+    /// pairs.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub current_p99_ms: Option<f64>,
-    /// 99th percentile with the candidate, from 100 pairs on.
+    /// 99th percentile of the times with the candidate, in milliseconds; absent below 100 pairs.
     #[serde(skip_serializing_if = "Option::is_none", default)]
     pub candidate_p99_ms: Option<f64>,
 }
 
-/// Most memory of a call.
+/// Largest memory of an instance in a call, with each version.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Memory {
-    /// Most memory with the current version.
+    /// Largest memory with the current version, in bytes.
     pub current_max_bytes: u64,
-    /// Most memory with the candidate.
+    /// Largest memory with the candidate, in bytes.
     pub candidate_max_bytes: u64,
 }
 
-/// Times of the calls of one class.
+/// Times of the calls of one class with both versions.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Pairs {
     current: Vec<Duration>,
@@ -71,8 +75,8 @@ pub(super) struct Pairs {
 }
 
 impl Pairs {
-    /// Keeps the times of a pair of calls, unless the class has as many as it may. Returns whether they
-    /// are kept.
+    /// Adds the times of a pair of calls, unless the class already has [`PAIRS_MAX`] pairs. Returns
+    /// whether the times were added.
     pub(super) fn add(&mut self, current: Duration, candidate: Duration) -> bool {
         let has_room = self.current.len() < PAIRS_MAX;
         if has_room {
@@ -105,8 +109,8 @@ impl Pairs {
     }
 }
 
-/// Returns a percentile of sorted times, in milliseconds: the smallest of the times that is no
-/// shorter than `percent` percent of them.
+/// Returns a percentile of sorted times, in milliseconds: the shortest of the times that at least
+/// `percent` percent of them do not exceed.
 fn percentile(sorted: &[Duration], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100);
     let time = sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default();
@@ -114,14 +118,13 @@ fn percentile(sorted: &[Duration], percent: usize) -> f64 {
 }
 
 impl Times {
-    /// Returns the ratio of the medians, candidate to current, if the medians differ enough for a
-    /// report.
+    /// Returns the ratio of the medians, candidate to current, if a report shows their difference.
     pub fn median_change(&self) -> Option<f64> {
         time_change(self.current_median_ms, self.candidate_median_ms)
     }
 
-    /// Returns the ratio of the 99th percentiles, candidate to current, if they differ enough for a
-    /// report.
+    /// Returns the ratio of the 99th percentiles, candidate to current, if a report shows their
+    /// difference.
     pub fn p99_change(&self) -> Option<f64> {
         time_change(self.current_p99_ms?, self.candidate_p99_ms?)
     }
@@ -135,13 +138,13 @@ fn time_change(current: f64, candidate: f64) -> Option<f64> {
 }
 
 impl Memory {
-    /// Raises both maxima to those of `other`, if they are larger.
+    /// Raises each of the two maxima to that of `other`, if that is larger.
     pub(super) fn add(&mut self, other: Memory) {
         self.current_max_bytes = self.current_max_bytes.max(other.current_max_bytes);
         self.candidate_max_bytes = self.candidate_max_bytes.max(other.candidate_max_bytes);
     }
 
-    /// Returns whether the candidate takes so much more memory that a report says so.
+    /// Returns whether the candidate takes so much more memory that a report points it out.
     pub fn is_more(&self) -> bool {
         let (current, candidate) = (self.current_max_bytes, self.candidate_max_bytes);
         candidate as f64 > current as f64 * MEMORY_RATIO

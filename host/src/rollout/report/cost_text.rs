@@ -4,7 +4,7 @@ use crate::rollout::report::cost::{Memory, Times};
 use crate::rollout::report::number::counted;
 use crate::rollout::report::outcomes::{Class, Report};
 
-/// Largest number of classes that are listed for their times, and for their memory.
+/// Maximum number of classes in the list of times, and in the list of memory.
 const CLASSES_MAX: usize = 3;
 
 /// Maximum width of the name of a class in a table, in characters.
@@ -67,8 +67,8 @@ fn name(class: &Class) -> String {
     }
 }
 
-/// Returns the text of two times in milliseconds, and how many times slower or faster the candidate
-/// is.
+/// Formats two times in milliseconds. If `ratio` is given, also says how many times slower or
+/// faster the candidate is.
 fn change(name: &str, current: f64, candidate: f64, ratio: Option<f64>) -> String {
     let verdict = match ratio {
         Some(ratio) if ratio > 1.0 => format!(" ({ratio:.1}x slower)"),

@@ -9,21 +9,21 @@ use crate::rollout::report::cost_text;
 use crate::rollout::report::number::{counted, number};
 use crate::rollout::report::outcomes::{Accepted, Counts, Example, Group, Kind, Reason, Report};
 
-/// Maximum number of lines of the section of faults, for each example that a group may have.
+/// Maximum number of lines in the section about faults, per example that a group may have.
 const FIRST_LINES: usize = 4;
 
-/// Maximum number of lines of the sections of faults and differences together, for each example
+/// Maximum number of lines in the sections about faults and about differences together, per example
 /// that a group may have.
 const ALL_LINES: usize = 6;
 
-/// Smallest number of lines to which a longer group is cut.
+/// Minimum number of lines that remain of a group that is cut.
 const GROUP_MIN: usize = 4;
 
 /// Maximum number of bytes of a line.
 const LINE_MAX: usize = 500;
 
-/// Maximum number of lines about accepted patterns, and about requests that were not compared,
-/// each.
+/// Maximum number of lines in each of two sections: accepted patterns, and requests that were not
+/// compared.
 const NOTES_MAX: usize = 3;
 
 impl fmt::Display for Report {
@@ -91,8 +91,8 @@ impl Report {
     }
 }
 
-/// Adds a section of groups, and cuts the longest groups so that all groups fit in `max` lines.
-/// Returns the number of lines of the groups.
+/// Adds a section of groups, which take at most `max` lines. Cuts the longest groups, and leaves
+/// out the last groups if that is not enough. Returns how many of the `max` lines are used up.
 fn section(lines: &mut Vec<String>, title: &str, groups: &[&Group], max: usize) -> usize {
     if groups.is_empty() {
         return 0;
@@ -133,8 +133,8 @@ fn push_note(lines: &mut Vec<String>, title: &str, mut notes: Vec<String>) {
     lines.append(&mut notes);
 }
 
-/// Returns the lines of a group: all parts of its first example, and one line for each further
-/// example.
+/// Returns the lines of a group: all differences of its first example, and one line for each
+/// further example. Shows only one example of requests that fail with both versions as before.
 fn block(group: &Group) -> Vec<String> {
     let name = match group.kind {
         Kind::NewlyFaulting => "newly faulting",

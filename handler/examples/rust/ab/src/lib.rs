@@ -1,5 +1,5 @@
-//! Two variants of a page. Half of the visitors see each variant, and every visitor keeps the first
-//! variant that was shown.
+//! A/B test of a page. Each variant is shown to half of the new visitors, and a cookie makes every
+//! visitor see the same variant again.
 
 #![no_std]
 
@@ -10,7 +10,7 @@ use handler_sdk::{Request, Response, Router, SameSite, SetCookie, Status, export
 
 const ROUTES: Router = Router::new(&[get("/", page)]);
 
-/// Time for which a visitor keeps a variant: thirty days, in seconds.
+/// Lifetime of the cookie that stores a visitor's variant: thirty days, in seconds.
 const KEPT: u32 = 30 * 24 * 3600;
 
 /// Percentage of new visitors who see variant `b`.
@@ -66,8 +66,8 @@ mod tests {
         assert!(!ask("variant=a").contains("set-cookie"));
     }
 
-    /// Fails by chance once in 10^36 runs: when fewer than 300 or more than 700 of 1000 visitors
-    /// see variant `b`.
+    /// Fails if fewer than 300 or more than 700 of 1000 visitors see variant `b`, which happens by
+    /// chance in one of 10^36 runs.
     #[test]
     fn half_of_new_visitors_see_each() {
         let seen =

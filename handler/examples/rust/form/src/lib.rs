@@ -1,5 +1,5 @@
-//! A form that GET shows and POST checks. If something is wrong, POST shows the form again with the
-//! mistakes.
+//! An HTML form. GET shows the form, and POST validates the input. If a value is invalid, POST
+//! shows the form again with error messages.
 
 #![no_std]
 
@@ -19,7 +19,7 @@ pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
 
-/// Values that were filled into the form, and what is wrong with each.
+/// Values that were entered into the form, and an error message for each invalid one.
 #[derive(Default)]
 struct Entry {
     name: String,
@@ -82,7 +82,8 @@ fn thanks(_: Request<'_>) -> Response<'static> {
     Response::html(Status::OK, "<!doctype html><title>Seats</title><p>Thank you.")
 }
 
-/// Text escaped for HTML, also inside a quoted attribute.
+/// Text that is escaped for HTML when it is formatted, so that it may also stand in a quoted
+/// attribute.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {

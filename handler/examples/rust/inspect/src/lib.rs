@@ -1,8 +1,8 @@
-//! Shows what a handler is given.
+//! Shows what a handler receives.
 //!
-//! * POST to any target answers with the body, with the content type of the request.
-//! * `/echo` answers with the head of the request as the module gets it.
-//! * `/cookie` answers with the cookies, one on each line.
+//! * POST to any target returns the body of the request, with the content type of the request.
+//! * `/echo` returns the head of the request as the module gets it.
+//! * `/cookie` returns the cookies, one on each line.
 
 #![no_std]
 
@@ -17,7 +17,7 @@ const ROUTES: Router = Router::new(&[get("/echo", echo), get("/cookie", cookie)]
 
 export!(answer);
 
-/// Answers POST to any target, and other methods by the route table.
+/// Answers POST to any target with the body of the request, and other methods from the route table.
 pub fn answer(request: Request<'_>) -> Response<'_> {
     if request.method() == "POST" { body(request) } else { ROUTES.answer(request) }
 }

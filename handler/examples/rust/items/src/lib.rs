@@ -17,7 +17,7 @@ const ROUTES: Router = Router::new(&[get("/items", list), get("/items/{id}", one
     .not_found(|_| problem(Status::NOT_FOUND, "there is no such path"))
     .method_not_allowed(|_| problem(Status::METHOD_NOT_ALLOWED, "the method is not allowed here"));
 
-/// Names and prices in cents. The id of an item is its index.
+/// Name of each item, and its price in cents. The id of an item is its index.
 const ITEMS: &[(&str, u32)] = &[("pencil", 120), ("paper", 450), ("eraser", 80)];
 
 /// An item, as input and output. An unknown member is most likely a mistake, so it is

@@ -17,7 +17,8 @@ const KEY: &[u8] = match option_env!("LOGIN_KEY") {
     None => b"this key is public: build with LOGIN_KEY",
 };
 
-/// The previous key, which is needed until the cookies that it has signed have expired.
+/// Previous key, which is needed until the cookies that were signed with it have expired. The same
+/// as [`KEY`] unless it is set.
 const KEY_BEFORE: &[u8] = match option_env!("LOGIN_KEY_BEFORE") {
     Some(key) => key.as_bytes(),
     None => KEY,
@@ -64,8 +65,8 @@ fn enter(request: Request<'_>) -> Response<'_> {
     }
 }
 
-/// Returns whether a password is right. Compares signatures, because the time to compare texts
-/// reveals how many bytes are right.
+/// Returns whether a password is correct. Compares signatures, because the time to compare the
+/// passwords themselves would reveal how many leading bytes are correct.
 fn is_right(password: &str) -> bool {
     KEYS.verify(&[password.as_bytes()], &KEYS.sign(&[PASSWORD.as_bytes()]))
 }

@@ -11,10 +11,10 @@ use handler_sdk::{Request, Response, Router, Status, export, get};
 
 const ROUTES: Router = Router::new(&[get("/", index), get("/mandelbrot.bmp", image)]);
 
-/// Maximum width and height of the image, in points. The work grows with their product, and the
-/// host ends a call that takes more than a second.
+/// Maximum width and height of the image, in pixels. The work grows with the number of pixels, and
+/// the host aborts a call that takes more than a second.
 const SIDE_MAX: u32 = 800;
-/// Number of steps after which a point counts as in the set.
+/// Number of iterations after which a point counts as part of the Mandelbrot set.
 const STEPS_MAX: u8 = 100;
 
 export!(answer);
@@ -40,8 +40,8 @@ fn image(request: Request<'_>) -> Response<'static> {
         .body(bitmap(width, height))
 }
 
-/// Returns a width or height from the query, or the default if the query has none. `None`
-/// for a value that is not from 1 to [`SIDE_MAX`].
+/// Parses a width or height from the query. Returns the default if the query does not have it, and
+/// `None` if the value is not from 1 to [`SIDE_MAX`].
 fn side(request: Request<'_>, name: &str, default: u32) -> Option<u32> {
     match request.query_value(name) {
         None => Some(default),
@@ -49,7 +49,8 @@ fn side(request: Request<'_>, name: &str, default: u32) -> Option<u32> {
     }
 }
 
-/// Returns a Windows bitmap with a palette: a byte for each point, rows from the bottom up.
+/// Draws the image as a Windows bitmap with a palette: one byte for each pixel, rows from bottom to
+/// top.
 fn bitmap(width: u32, height: u32) -> Vec<u8> {
     const HEAD: u32 = 14 + 40 + 256 * 4;
     let row = width.next_multiple_of(4);
@@ -77,8 +78,8 @@ fn bitmap(width: u32, height: u32) -> Vec<u8> {
     file
 }
 
-/// Returns the colour of the points with this number of steps, as the palette of a bitmap has it:
-/// blue, green, red and a zero.
+/// Returns the palette entry for pixels with this number of iterations: blue, green, red and a
+/// zero.
 fn palette(steps: u8) -> [u8; 4] {
     if steps >= STEPS_MAX {
         return [0, 0, 0, 0];
@@ -87,8 +88,7 @@ fn palette(steps: u8) -> [u8; 4] {
     [bright(9), bright(5), bright(2), 0]
 }
 
-/// Returns after how many steps a point leaves the circle of radius 2; [`STEPS_MAX`] if it
-/// does not.
+/// Returns how many iterations a point stays inside the circle of radius 2, at most [`STEPS_MAX`].
 fn steps(re: f64, im: f64) -> u8 {
     let (mut x, mut y) = (0.0, 0.0);
     (0..STEPS_MAX)

@@ -1,6 +1,7 @@
-//! A table of 10,000 redirects, which is built once for each version, not for each request.
+//! Handler with a table of 10,000 redirects. The table is built once, when a version of the module
+//! starts, and not for each request.
 //!
-//! `/p/17`, the old path of an article, is redirected to `/articles/green-rug-17`.
+//! For example, `/p/17`, the old path of an article, is redirected to `/articles/green-rug-17`.
 
 #![no_std]
 
@@ -16,8 +17,8 @@ use handler_sdk::{Request, Response, Router, State, Status, export, get};
 struct Redirects(BTreeMap<String, String>);
 
 impl Redirects {
-    /// Creates the table from invented entries. A real table would be a file that `include_str!`
-    /// includes.
+    /// Creates the table with made-up entries. A real table would come from a file, by
+    /// `include_str!`.
     fn new() -> Redirects {
         const COLOURS: [&str; 4] = ["red", "green", "blue", "grey"];
         const THINGS: [&str; 5] = ["chair", "table", "lamp", "shelf", "rug"];
@@ -51,7 +52,8 @@ fn index(_: Request<'_>) -> Response<'static> {
     Response::html(Status::OK, "<h1>articles</h1>")
 }
 
-/// Answers a path that no route has: with a redirect if the table has the path, otherwise with 404.
+/// Answers a path without a route: with a redirect if the table has the path, and otherwise with
+/// 404.
 fn moved(request: Request<'_>) -> Response<'_> {
     match REDIRECTS.get().find(request.path()) {
         Some(place) => Response::new(Status::PERMANENT_REDIRECT).field("location", place),

@@ -1,5 +1,5 @@
-//! A JSON API whose list comes in pages, and whose input is checked member by member.
-//! Nothing is stored, because a handler has no storage.
+//! A JSON API with a paginated list, and with validation of each member of the input. Nothing is
+//! stored, because a handler has no storage.
 
 #![no_std]
 
@@ -19,7 +19,7 @@ const ROUTES: Router = Router::new(&[get("/tasks", list), post("/tasks", add)])
     .not_found(|_| problem(Status::NOT_FOUND, "there is no such path"))
     .method_not_allowed(|_| problem(Status::METHOD_NOT_ALLOWED, "the method is not allowed here"));
 
-/// Number of tasks, which are invented, as a handler stores nothing.
+/// Number of tasks. The tasks are made up, because a handler stores nothing.
 const TASKS: usize = 95;
 const LIMIT: usize = 20;
 const LIMIT_MAX: usize = 50;
@@ -71,8 +71,9 @@ pub fn answer(request: Request<'_>) -> Response<'_> {
     ROUTES.answer(request)
 }
 
-/// Answers with a page of tasks: `?after=NUMBER&limit=NUMBER`. A page begins after a task,
-/// not at a page number, so that no task is shown twice when others are added meanwhile.
+/// Returns a page of tasks, chosen by `?after=NUMBER&limit=NUMBER`. A page begins after a task
+/// rather than at a page number, so that no task appears twice when other tasks are added in the
+/// meantime.
 fn list(request: Request<'_>) -> Response<'static> {
     let number = |name, default| match request.query_value(name) {
         Some(value) => value.parse::<usize>(),
@@ -115,8 +116,8 @@ fn add(request: Request<'_>) -> Response<'static> {
     Response::json(Status::CREATED, &added).field("location", location)
 }
 
-/// Returns a UUID of version 4. Its bytes come from the crate getrandom, which the SDK's
-/// feature `getrandom` supplies with random bytes of the host.
+/// Creates a random UUID (version 4). The bytes come from the crate getrandom, which gets them from
+/// the host through the SDK's feature `getrandom`. `None` if there are no random bytes.
 fn new_id() -> Option<String> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).ok()?;

@@ -42,8 +42,8 @@ fn receive(request: Request<'_>) -> Response<'static> {
     }
 }
 
-/// Returns the body, if the sender has signed the message and its timestamp differs from now by at
-/// most [`AGE_MAX`]; otherwise the text of the refusal.
+/// Returns the body if the signature is valid and the timestamp differs from the current time by at
+/// most [`AGE_MAX`]. Otherwise returns the error message for the sender.
 fn check(request: Request<'_>) -> Result<&[u8], &'static str> {
     let time = request.field("x-timestamp").ok_or("x-timestamp is missing\n")?;
     let signature = request.field("x-signature").and_then(|value| value.strip_prefix(b"sha256="));
