@@ -152,6 +152,10 @@ fn a_redirect_never_leads_to_another_server() {
         .trailing_slash(TrailingSlash::Redirect);
     let reply = Client::new(|request| ROUTES.answer(request)).get("//evil.example/");
     assert_eq!((reply.status(), reply.field("location")), (200, None));
+    // To a browser, a backslash is a slash.
+    const PARAM: Router = Router::new(&[get("/{name}", show)]).trailing_slash(TrailingSlash::Redirect);
+    let reply = Client::new(|request| PARAM.answer(request)).get("/\\evil.example/");
+    assert_eq!((reply.status(), reply.field("location")), (404, None));
     const ONE: Router = Router::new(&[get("//evil.example", show)]).trailing_slash(TrailingSlash::Redirect);
     let reply = Client::new(|request| ONE.answer(request)).get("//evil.example/");
     assert_eq!((reply.status(), reply.field("location")), (404, None));

@@ -64,8 +64,11 @@ const CURL: [(&[&str], &str); 13] = [
 ];
 
 /// Example command lines, for messages about missing arguments.
-const EXAMPLES: [(&str, &str); 7] = [
+const EXAMPLES: [(&str, &str); 10] = [
     ("swap", "host swap handler.wasm"),
+    ("diff", "host diff handler.wasm"),
+    ("shadow", "host shadow handler.wasm"),
+    ("rollout", "host rollout handler.wasm --steps 5%,50%"),
     ("new", "host new greeter"),
     ("check", "host check handler.wasm"),
     ("call", "host call handler.wasm GET '/path?query'"),

@@ -10,7 +10,8 @@ mod folder;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::time::{Duration, SystemTime};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use clap::ValueHint;
@@ -31,6 +32,9 @@ pub(crate) const QUEUE: usize = 16;
 
 /// Maximum time to wait on exit until the queued requests are written.
 pub(crate) const FLUSH: Duration = Duration::from_secs(1);
+
+/// Pause between two looks whether a full queue has room.
+const FULL_RETRY: Duration = Duration::from_millis(10);
 
 /// Flags about recording failed requests.
 #[derive(Clone, Debug, clap::Args)]
@@ -117,13 +121,20 @@ impl Recorder {
         }
     }
 
-    /// Waits at most `FLUSH` until the queued requests are written. Does not wait if the queue is
-    /// full.
+    /// Waits at most `FLUSH` until the queued requests are written.
     pub fn flush(&self) {
+        let end = Instant::now() + FLUSH;
         let (done, written) = sync_channel(1);
-        if self.queue.try_send(Job::Flush(done)).is_ok() {
-            let _ = written.recv_timeout(FLUSH);
+        let mut job = Job::Flush(done);
+        // A full queue gets room as requests are written.
+        while let Err(TrySendError::Full(refused)) = self.queue.try_send(job) {
+            if Instant::now() >= end {
+                return;
+            }
+            job = refused;
+            thread::sleep(FULL_RETRY);
         }
+        let _ = written.recv_timeout(end.saturating_duration_since(Instant::now()));
     }
 }
 

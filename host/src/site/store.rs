@@ -149,11 +149,13 @@ impl Store {
         let mut progress = self.progress();
         let ToSave { kept: mut all, next_number, .. } = versions.to_save();
         let number = kept.label.number;
-        all.retain(|other| other.label.number != number);
+        let has_served = progress.has_served || kept.label.sha256 == progress.considered;
+        let is_saved = |kept: &Kept| !progress.unsaved.iter().any(|(label, _)| *label == kept.label);
+        all.retain(|other| other.label.number != number && is_saved(other));
         all.push(kept);
         let all = progress.left.iter().cloned().chain(all).collect();
         // A rollout in progress ends when the version is published.
-        dir.save(&State::new(number, next_number, progress.considered.clone(), all))?;
+        dir.save(&State { has_served, ..State::new(number, next_number, progress.considered.clone(), all) })?;
         (progress.first, progress.rollout) = (Some(number), None);
         Ok(())
     }

@@ -56,11 +56,12 @@ fn redirect(request: Request<'_>) -> Response<'_> {
 /// Returns the path with a slash added or removed at its end, in leaked memory. Appends the query
 /// if `with_query` is set.
 ///
-/// `None` for `/`, and for a path that begins with two slashes: in `location`, a client would take
-/// its first segment for the name of another server (RFC 3986, section 4.2).
+/// `None` for `/`, and for a path that begins with two slashes or with `/\`: in `location`, a client
+/// would take the first segment of such a path for the name of another server (RFC 3986, section 4.2,
+/// and browsers, for which a backslash is a slash).
 fn other(request: &Request<'_>, with_query: bool) -> Option<&'static [u8]> {
     let path = request.path_bytes();
-    if path == b"/" || path.starts_with(b"//") || !path.starts_with(b"/") {
+    if !path.starts_with(b"/") || matches!(path, [_] | [_, b'/' | b'\\', ..]) {
         return None;
     }
     let query = if with_query { request.query_bytes() } else { &[] };

@@ -4,6 +4,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use rayon::{ThreadPool, ThreadPoolBuilder};
+#[cfg(target_os = "linux")]
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use wasmtime::{Engine, OptLevel, RegallocAlgorithm, Result};
 
 use crate::compile::job::{Compiled, Effort};
@@ -42,15 +44,35 @@ pub(super) fn threads_at_once() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX)
 }
 
-/// Starts the compiling threads.
+/// Starts the compiling threads. If there are several, each stays on a core of its own: the kernel
+/// would leave all threads of a job of some milliseconds on the core that woke them.
 pub(super) fn threads(count: usize) -> Result<ThreadPool, ModuleError> {
     let threads = ThreadPoolBuilder::new().num_threads(count).stack_size(STACK);
-    let threads = threads.thread_name(|_| "compile".into()).build();
-    threads.map_err(|error| {
+    let threads = threads.thread_name(|_| "compile".into()).start_handler(move |index| {
+        if count > 1 {
+            stay_on_core(index);
+        }
+    });
+    threads.build().map_err(|error| {
         ModuleError::NoCompiler(format!(
             "cannot start its threads: {error} (limited by --compile-memory-max or ulimit -u)"
         ))
     })
+}
+
+/// Binds the current thread to one of the cores that the process may use. If the system refuses, the
+/// thread runs on any core.
+fn stay_on_core(index: usize) {
+    #[cfg(target_os = "linux")]
+    if let Ok(cores) = sched_getaffinity(None)
+        && let Some(core) = (0..CpuSet::MAX_CPU).filter(|core| cores.is_set(*core)).nth(index)
+    {
+        let mut own = CpuSet::new();
+        own.set(core);
+        let _ = sched_setaffinity(None, &own);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = index;
 }
 
 pub(super) fn compile(file: &[u8], engine: &Engine, threads: &ThreadPool) -> Result<Compiled, ModuleError> {
