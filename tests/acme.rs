@@ -3,12 +3,16 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, SystemTime};
 
+use self::directory::Directory;
 use self::pebble::{HTTP, Habits, Pebble, TLS, pebble};
 use crate::harness::{Client, fails_to_start, fixture, host, output_of, wait_until};
 use crate::tls::parts::{Authority, NOW, Terms, put_authority};
 
+mod directory;
 mod pebble;
+mod place;
 
 #[test]
 fn certificates_are_got_at_the_tls_port_and_serve_after_a_restart_without_the_authority() {
@@ -161,6 +165,112 @@ fn a_reload_turns_acme_on_beside_a_certificate_of_a_file() {
     pebble.reload(&(without + file));
     assert!(pebble.connect(&terms, "a.test").is_err());
     pebble.connect(&own, "file.test").unwrap();
+}
+
+/// Returns how long `host cert` says that the server waits for the next attempt of each domain.
+fn waits(said: &str) -> Vec<Duration> {
+    let next = said.lines().filter_map(|line| line.trim_start().strip_prefix("next    "));
+    let next = next.map(|time| humantime::parse_rfc3339(time).unwrap());
+    next.map(|time| time.duration_since(SystemTime::now()).unwrap_or_default()).collect()
+}
+
+#[test]
+fn the_authority_looks_in_vain_five_times_in_an_hour_at_most() {
+    let Some(pebble) = Pebble::running() else { return };
+    // The domain leads elsewhere, at both ports.
+    let lines = pebble.lines(&["a.test"]).replace(&format!(":{TLS}'"), ":0'");
+    let lines = lines.replace(&format!(":{HTTP},"), ":0,");
+    let mut server = pebble.serve(&lines);
+    for failures in 1..=3 {
+        let line = server.log_line(&["no certificate was got by ACME", &format!("failures={failures}")]);
+        assert!(line.contains("step=\"challenge TLS-ALPN-01\""), "{line}");
+        pebble.reload(&lines);
+    }
+    server
+        .log_line(&["not tried now: the authority has looked 5 times in vain within an hour", "way=HTTP-01"]);
+    let planned = || {
+        let mut last = Vec::new();
+        wait_until("the next attempt is planned", || {
+            last = waits(&pebble.run_host(&["cert"]).1);
+            !last.is_empty()
+        });
+        assert!(last[0] > Duration::from_secs(50 * 60), "{last:?}");
+    };
+    planned();
+    server.stop();
+    let mut server = pebble.serve(&lines);
+    server.log_line(&["orders by ACME have failed before", "a.test", "failures=3", "challenge TLS-ALPN-01"]);
+    planned();
+    pebble.reload(&lines);
+    planned();
+    assert!(server.log_line_now(&["ordering"]).is_none());
+    let log = pebble.log();
+    assert_eq!(log.matches(" validations.").count(), 5, "{log}");
+}
+
+#[test]
+fn an_authority_that_has_no_time_is_left_alone_for_all_domains_and_over_restarts() {
+    let directory = Directory::start(3000);
+    let lines = directory.lines(&["a.test", "b.test"]);
+    let planned = |asked: usize| {
+        let mut last = Vec::new();
+        wait_until("both are planned", || {
+            last = waits(&directory.run_host(&["cert"]).1);
+            last.len() == 2
+        });
+        let near = Duration::from_secs(2900)..Duration::from_secs(3001);
+        assert!(last.iter().all(|wait| near.contains(wait)), "{last:?}");
+        assert_eq!(directory.asked(), asked);
+    };
+    let mut server = directory.serve(&lines);
+    server.log_line(&[
+        "no certificate is ordered by ACME for any domain until the authority wants to be asked",
+    ]);
+    planned(1);
+    directory.reload(&lines);
+    planned(1);
+    server.stop();
+    let mut server = directory.serve(&lines);
+    server.log_line(&["orders by ACME have failed before", "domain=a.test", "failures=1"]);
+    planned(1);
+    server.stop();
+    // A clock that was far ahead when the plans were written does not put orders off for ever.
+    let file = directory.kept("plans.json");
+    let mode = file.metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o7777, 0o600);
+    fs::write(&file, "{\"at\": 99999999999, \"held\": 1, \"domains\": {}}").unwrap();
+    let server = directory.serve(&lines);
+    wait_until("it is asked again", || directory.asked() == 2);
+    planned(2);
+    server.stop();
+    fs::write(&file, "{\"at\": \"now\"}").unwrap();
+    let mut server = directory.serve(&lines);
+    server.log_line(&["the plans of ACME cannot be used", "plans.json"]);
+    wait_until("it is asked again", || directory.asked() == 3);
+    planned(3);
+}
+
+#[test]
+fn a_server_that_is_killed_within_an_order_does_not_order_again_at_once() {
+    let directory = Directory::start(0);
+    directory.hang();
+    let lines = directory.lines(&["a.test"]);
+    let server = directory.serve(&lines);
+    wait_until("it is asked", || directory.asked() == 1);
+    server.signal("KILL");
+    server.wait();
+    let mut server = directory.serve(&lines);
+    server.log_line(&["orders by ACME have failed before", "the server has ended before it", "failures=1"]);
+    let mut last = Vec::new();
+    wait_until("planned", || {
+        last = waits(&directory.run_host(&["cert"]).1);
+        !last.is_empty()
+    });
+    assert!(last[0] > Duration::from_secs(5) && last[0] < Duration::from_secs(80), "{last:?}");
+    assert_eq!(directory.asked(), 1);
+    // A reload asks at once.
+    directory.reload(&lines);
+    wait_until("it is asked again", || directory.asked() == 2);
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub mod frames;
 mod heads;
 mod hpack;
 mod limits;
+mod refused;
 mod same;
 mod states;
 mod times;

@@ -11,7 +11,7 @@ use crate::harness::{Client, Deployment, Server, fixture_text, wait_until};
 use crate::tls::parts::{Authority, NOW};
 
 /// Reads the metrics with these fields, each with its line end.
-fn scrape(place: &Deployment, fields: &str) -> String {
+pub fn scrape(place: &Deployment, fields: &str) -> String {
     let mut stream = UnixStream::connect(place.socket()).unwrap();
     let request = format!("GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n{fields}\r\n");
     stream.write_all(request.as_bytes()).unwrap();
@@ -23,7 +23,7 @@ fn scrape(place: &Deployment, fields: &str) -> String {
 }
 
 /// Returns the value of a sample by its name and labels.
-fn value(text: &str, sample: &str) -> f64 {
+pub fn value(text: &str, sample: &str) -> f64 {
     let found = text.lines().find_map(|line| line.strip_prefix(sample)?.strip_prefix(' '));
     found.unwrap_or_else(|| panic!("there is no {sample}: {text}")).parse().unwrap()
 }

@@ -24,6 +24,12 @@ pub enum Fault {
     /// The request head, or the framing of the body, is not accepted.
     #[error(transparent)]
     Request(#[from] BadRequest),
+    /// A request of HTTP/2 was refused before its head was written as one of HTTP/1.1.
+    #[error(
+        "HTTP/2 does not allow its fields, or they are far longer than a head may be (--head-max), or the connection has \
+         enough requests (--h2-streams)"
+    )]
+    Http2,
     /// The request body is longer than `--body-max`.
     #[error("the body is longer than {limit} bytes (--body-max)")]
     BodyTooLong {
@@ -142,6 +148,8 @@ impl Fault {
         use Whose::{Client, Handler, Operator};
         let (name, status, whose) = match self {
             Fault::Request(why) => return Entry::of_request(why),
+            // No client receives this response.
+            Fault::Http2 => ("refused by HTTP/2", S::BAD_REQUEST, Client),
             Fault::BodyTooLong { .. } => ("body too long", S::PAYLOAD_TOO_LARGE, Client),
             Fault::BodyTooSlow(_) => ("body too slow", S::REQUEST_TIMEOUT, Client),
             Fault::BodyUnreadable(_) => ("body unreadable", S::BAD_REQUEST, Client),

@@ -45,6 +45,8 @@ rows! {
         => "the method does not allow this form of target, or the target names a malformed server or a user";
     Fault::Request(BadRequest::Host(_)) = Fault::Request(BadRequest::Host(BadHost::Missing))
         => "the field `host` is missing, repeated or malformed";
+    Fault::Http2 = Fault::Http2
+        => "a request of HTTP/2 has fields that RFC 9113 does not allow, far more of them than `--head-max`, or is one more than `--h2-streams`; its stream is reset, or gets 431, so this status reaches no client";
     Fault::BodyUnreadable(_) = Fault::BodyUnreadable(String::new())
         => "the body broke off";
     Fault::ClientGone = Fault::ClientGone

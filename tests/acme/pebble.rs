@@ -4,13 +4,13 @@
 use std::fs;
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket};
-use std::path::Path;
+use std::ops::Deref;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 
-use crate::harness::Server;
-use crate::harness::{Folder, host, output_of, wait_until};
+use super::place::Place;
+use crate::harness::wait_until;
 use crate::tls::parts::{Authority, NOW, Terms, TlsClient, put_authority};
 
 /// Port at which the authority looks for TLS-ALPN-01, and that for HTTP-01.
@@ -23,7 +23,7 @@ const MANAGEMENT: u16 = 15000;
 
 /// Authority that may run, with a folder for it and for the server.
 pub struct Pebble {
-    pub folder: Folder,
+    place: Place,
     pub ip: Ipv4Addr,
     /// Issuer of the certificate of the directory.
     authority: Authority,
@@ -59,10 +59,18 @@ pub fn pebble() -> Option<Pebble> {
     }
     let [high, low] = (std::process::id() as u16).to_be_bytes();
     let ip = Ipv4Addr::new(127, 64 + high % 128, low, NEXT.fetch_add(1, Ordering::Relaxed));
-    let (authority, folder) = (Authority::new("directory"), Folder::new());
-    authority.issue(&[&ip.to_string()], NOW).put(&folder, "directory");
-    put_authority(&folder, "directory-ca.pem", &authority);
-    Some(Pebble { dns: answer_names(ip), folder, ip, authority, running: None })
+    let (authority, place) = (Authority::new("directory"), Place::new());
+    authority.issue(&[&ip.to_string()], NOW).put(&place.folder, "directory");
+    put_authority(&place.folder, "directory-ca.pem", &authority);
+    Some(Pebble { dns: answer_names(ip), place, ip, authority, running: None })
+}
+
+impl Deref for Pebble {
+    type Target = Place;
+
+    fn deref(&self) -> &Place {
+        &self.place
+    }
 }
 
 impl Pebble {
@@ -128,35 +136,6 @@ impl Pebble {
         )
     }
 
-    /// Starts a server with these lines.
-    pub fn serve(&self, lines: &str) -> Server {
-        self.write(lines);
-        let mut command = host();
-        command.current_dir(self.folder.file(""));
-        Server::begin_as_it_is(command).until_ready()
-    }
-
-    pub fn write(&self, lines: &str) {
-        fs::write(self.folder.file("host.toml"), lines).unwrap();
-    }
-
-    /// Runs a command to the server. Returns the exit code and everything that was printed.
-    pub fn run_host(&self, line: &[&str]) -> (i32, String) {
-        output_of(
-            host()
-                .args(line)
-                .current_dir(self.folder.file(""))
-                .env("HOST_CONTROL", self.folder.file("control")),
-        )
-    }
-
-    /// Reloads the server with these lines.
-    pub fn reload(&self, lines: &str) {
-        self.write(lines);
-        let (code, said) = self.run_host(&["reload"]);
-        assert_eq!(code, 0, "{said}");
-    }
-
     /// Connects to the server by the name of a domain.
     pub fn connect(&self, terms: &Terms, domain: &str) -> Result<TlsClient, String> {
         terms.connect((self.ip, TLS).into(), domain)
@@ -170,14 +149,6 @@ impl Pebble {
             client.is_some()
         });
         client.unwrap()
-    }
-
-    /// Returns the file of the certificate of a domain.
-    pub fn file(&self, domain: &str) -> std::path::PathBuf {
-        let entries = fs::read_dir(self.folder.file("acme")).unwrap();
-        let below: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-        assert_eq!(below.len(), 1, "{below:?}");
-        Path::new(&below[0]).join(format!("{domain}.pem"))
     }
 }
 

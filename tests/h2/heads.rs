@@ -20,6 +20,12 @@ fn by_authority(authority: &str, more: Fields<'_>) -> Vec<u8> {
     asks_by(&[&[METHOD, SCHEME, (":authority", authority), PATH], more].concat())
 }
 
+/// Expects an answer to a request that names its server by `host` alone.
+fn by_host(name: &str, scheme: &str) -> Case {
+    let fields = [METHOD, (":scheme", scheme), PATH, ("host", "b")];
+    shown("9113 8.3.1", &format!("{name} and host alone"), asks_by(&fields), "GET / HTTP/1.1|host: b||")
+}
+
 fn without_authority(more: Fields<'_>) -> Vec<u8> {
     asks_by(&[&[METHOD, SCHEME, PATH], more].concat())
 }
@@ -66,6 +72,15 @@ pub fn pseudo() -> Vec<Case> {
         answered("9110 7.4", 421, "the scheme of TLS", asks_by(&[METHOD, (":scheme", "https"), AUTHORITY, PATH])),
         answered("9110 7.4", 421, "an unknown scheme", asks_by(&[METHOD, (":scheme", "ftp"), AUTHORITY, PATH])),
         answered("9110 4.2.3", 200, "the scheme in capitals", asks_by(&[METHOD, (":scheme", "HTTP"), AUTHORITY, PATH])),
+        is_reset("9113 8.3.1", PROTOCOL_ERROR, "a scheme with a space", asks_by(&[METHOD, (":scheme", "a b"), AUTHORITY, PATH])),
+        // Without an authority the crate keeps no scheme, and that of the connection counts.
+        by_host("the scheme of the connection", "http"),
+        by_host("the scheme of TLS", "https"),
+        by_host("an unknown scheme", "ftp"),
+        by_host("an empty scheme", ""),
+        is_reset("9113 8.3.1", PROTOCOL_ERROR, "a scheme with a space and host alone",
+            asks_by(&[METHOD, (":scheme", "a b"), PATH, ("host", "b")])),
+        is_reset("9113 8.3.1", PROTOCOL_ERROR, "host alone without a scheme", asks_by(&[METHOD, PATH, ("host", "b")])),
     ]
 }
 

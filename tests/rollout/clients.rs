@@ -116,6 +116,23 @@ fn the_address_is_that_of_the_connection_without_its_port() {
 }
 
 #[test]
+fn behind_the_proxy_protocol_the_address_is_that_of_the_header() {
+    let site = Site::start(&["--listen", "127.0.0.1:0,proxy", "--trust-forwarded", "127.0.0.1"]);
+    site.begin(saying("new"), "steps=50%25&hold=1h&key=client", 2);
+    let version = |last: usize, port: u16| {
+        let mut client = site.server.connect();
+        client.send(format!("PROXY TCP4 192.0.2.{last} 10.0.0.1 {port} 80\r\n"));
+        let versions = versions_for(&mut client, 3, |number| format!("x-forwarded-for: 10.0.0.{number}"));
+        assert!(versions.iter().all(|each| *each == versions[0]), "{versions:?}");
+        versions[0]
+    };
+    let first: Vec<_> = (1..=40).map(|last| version(last, 1000)).collect();
+    // All 40 in one half: one chance in 2^39.
+    assert!(count(&first, 1) > 0 && count(&first, 2) > 0);
+    assert_eq!((1..=40).map(|last| version(last, 2000)).collect::<Vec<_>>(), first);
+}
+
+#[test]
 fn each_rollout_draws_its_clients_anew() {
     let site = Site::start(&[]);
     let plan = "steps=50%25&hold=1h&key=header:x-user";

@@ -7,6 +7,10 @@ use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::Command;
 
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair, PublicKeyData as _,
+};
+
 use super::developing::{developing, edit, new};
 use crate::harness::{Client, Folder, Server, output_of};
 
@@ -47,6 +51,7 @@ fn a_client_that_trusts_the_authority_gets_what_is_saved_over_https() {
     for words in ["curl --cacert ", "update-ca-certificates", "certutil", "security add-trusted-cert"] {
         server.log_line(&[words, &shown]);
     }
+    server.log_line(&["security add-trusted-cert -r trustRoot -p ssl -k "]);
     server.log_line(&["You need not trust it."]);
     let port = server.addresses[0].port();
     let mut urls = server.urls.clone();
@@ -186,6 +191,28 @@ fn a_folder_with_something_else_is_told_and_left_as_it_is() {
         let begin = format!("error: cannot use the folder {} (--https-dir): {expected}", place.display());
         assert!(said.starts_with(&begin), "{said}");
     }
+}
+
+#[test]
+fn an_authority_for_more_than_servers_is_used_on_and_told() {
+    let folder = Folder::new();
+    let (path, kept) = (new(&folder, "greeter-twelve"), folder.file("kept"));
+    assert!(!dev(&path, &kept).contains("older host dev"));
+    let made = files(&kept);
+    // As it was made before: it says nothing of what its certificates are for.
+    let key = KeyPair::from_pem(std::str::from_utf8(&made["ca.key"]).unwrap()).unwrap();
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    let sha256 = host::hex::sha256(key.der_bytes());
+    params.distinguished_name.push(DnType::CommonName, format!("host dev {}", &sha256[..8]));
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    fs::write(kept.join("ca.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+    let before = files(&kept);
+    let said = dev(&path, &kept);
+    for text in ["older host dev", "can vouch for mail, too", kept.to_str().unwrap(), "no-such-file"] {
+        assert!(said.contains(text), "{text}: {said}");
+    }
+    assert_eq!(files(&kept), before);
 }
 
 fn set_mode(path: &Path, mode: u32) {

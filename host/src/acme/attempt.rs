@@ -2,7 +2,7 @@
 //! seen that the domain leads here.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use tokio::time::timeout;
@@ -10,8 +10,9 @@ use tracing::{info, warn};
 
 use crate::acme::client::Client;
 use crate::acme::failure::{Failure, Step, Way};
+use crate::acme::kept::Kept;
 use crate::acme::order::Ordering;
-use crate::acme::store::Store;
+use crate::acme::plan::LOOKS_MAX;
 use crate::acme::{roots, schedule};
 use crate::config::acme::{AcmeFlags, Domain};
 use crate::tls::certificate::Certificate;
@@ -24,46 +25,56 @@ pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
 pub(super) struct Attempt<'a> {
     pub(super) domain: &'a Domain,
     pub(super) flags: &'a AcmeFlags,
-    pub(super) store: &'a Store,
     pub(super) tls: &'a Arc<Tls>,
 }
 
 impl Attempt<'_> {
-    /// Gets a certificate, keeps it, and publishes it. Returns when it is to be renewed. `last` is the
-    /// way that has worked last.
-    pub(super) async fn run(&self, last: &mut Option<Way>, ways: &[Way]) -> Result<SystemTime, Failure> {
-        match timeout(ATTEMPT_TIMEOUT, self.try_ways(last, ways)).await {
-            Ok(text) => self.take(&text?),
+    /// Gets a certificate, keeps it, and publishes it. Returns when it is to be renewed.
+    pub(super) async fn run(&self, kept: &mut Kept, ways: &[Way]) -> Result<SystemTime, Failure> {
+        match timeout(ATTEMPT_TIMEOUT, self.try_ways(kept, ways)).await {
+            Ok(text) => self.take(kept, &text?),
             Err(_) => Err(Step::Order.failed(format!("it took longer than {ATTEMPT_TIMEOUT:?}"))),
         }
     }
 
-    /// Tries the ways until the authority has seen that the domain leads here.
-    async fn try_ways(&self, last: &mut Option<Way>, ways: &[Way]) -> Result<String, Failure> {
-        let Attempt { domain, flags, store, .. } = *self;
+    /// Tries the ways until the authority has seen that the domain leads here, the one first that has
+    /// worked last. What is begun is written before: this process may not live to see its end.
+    async fn try_ways(&self, kept: &mut Kept, ways: &[Way]) -> Result<String, Failure> {
+        let Attempt { domain, flags, .. } = *self;
         let config = roots::config(flags.acme_ca.as_deref(), self.tls.provider());
         let config = config.map_err(|error| Step::Account.failed(format!("{error:#}")))?;
         let client = Client::new(config);
         let (challenges, provider) = (&self.tls.challenges, self.tls.provider());
-        let ordering = Ordering { domain, flags, store, client: &client, challenges, provider };
-        let mut ways = ways.to_vec();
-        ways.sort_by_key(|way| *last != Some(*way));
+        let (mut ways, last) = (ways.to_vec(), kept.plans.of(domain).way);
+        ways.sort_by_key(|way| last != Some(*way));
         let mut first: Option<Failure> = None;
         for way in ways {
+            if !kept.plans.of(domain).look(Instant::now()) {
+                info!(%domain, %way, "not tried now: the authority has looked {LOOKS_MAX} times in vain within an hour");
+                break;
+            }
+            kept.save().map_err(|error| Step::Folder.failed(format!("{error:#}")))?;
             info!(%domain, %way, directory = flags.acme_directory, "ordering a certificate by ACME");
+            let store = &kept.store;
+            let ordering = Ordering { domain, flags, store, client: &client, challenges, provider };
             let mut got = ordering.certificate(way).await;
             if got.as_ref().is_err_and(|failure| failure.is_account_unknown) {
                 store.forget_account();
                 got = ordering.certificate(way).await;
             }
+            let plan = kept.plans.of(domain);
             let failure = match got {
                 Ok(text) => {
-                    *last = Some(way);
+                    plan.way = Some(way);
                     return Ok(text);
                 }
                 Err(failure) => Failure { come_back: client.come_back(), ..failure },
             };
-            let is_over = !matches!(failure.step, Step::Challenge(_)) || failure.come_back.is_some();
+            let has_looked = matches!(failure.step, Step::Challenge(_));
+            if !has_looked {
+                plan.did_not_look();
+            }
+            let is_over = !has_looked || failure.come_back.is_some();
             info!(%domain, step = %failure.step, cause = failure.cause, "the order by ACME has failed");
             let failure = match first.take() {
                 Some(before) => before.and(failure),
@@ -79,8 +90,8 @@ impl Attempt<'_> {
     }
 
     /// Checks a certificate, keeps it, and publishes it. Returns when it is to be renewed.
-    fn take(&self, text: &str) -> Result<SystemTime, Failure> {
-        let Attempt { domain, store, .. } = *self;
+    fn take(&self, Kept { store, .. }: &Kept, text: &str) -> Result<SystemTime, Failure> {
+        let domain = self.domain;
         let wrong = |error: anyhow::Error| Step::Certificate.failed(format!("{error:#}"));
         let got = Certificate::of_domain(domain, text.as_bytes(), &store.file(domain), self.tls.provider());
         let got = got.context("the certificate cannot be used").map_err(wrong)?;

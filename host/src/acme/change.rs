@@ -1,4 +1,4 @@
-//! Checks the flags of ACME, at the start and for a reload.
+//! Prepares what a reload changes of the certificates, and checks the flags of ACME.
 
 use std::sync::Arc;
 
@@ -31,19 +31,24 @@ impl Change {
 ///
 /// # Errors
 ///
-/// As [`keeper::prepare`] and [`store::check`].
+/// As [`Tls::prepare`] and [`store::check`], and when TLS is to be turned on or off.
 pub async fn prepare(
     tls: Option<Arc<Tls>>,
     acme: Option<Arc<Acme>>,
     flags: TlsFlags,
 ) -> Result<Change, String> {
-    let ready = keeper::prepare(tls, &flags).await?;
-    let of_acme = flags.acme.clone();
-    let checked = tokio::task::spawn_blocking(move || store::check(&of_acme, &terms::provider())).await;
-    checked
-        .map_err(|failed| format!("the server panicked: {failed}"))?
-        .map_err(|error| format!("{error:#}"))?;
-    Ok(Change { acme, flags: flags.acme, ready })
+    if tls.is_some() != flags.is_on() {
+        return Err("TLS is turned on and off by a restart only (--tls-cert, --acme)".into());
+    }
+    let read = move || {
+        let ready = tls.map(|tls| tls.prepare(&flags)).transpose()?;
+        store::check(&flags.acme, &terms::provider())?;
+        Ok(Change { acme, flags: flags.acme, ready })
+    };
+    // On a thread for blocking work, as the configuration is read.
+    let prepared = tokio::task::spawn_blocking(read).await;
+    let prepared = prepared.map_err(|failed| format!("the server panicked: {failed}"))?;
+    prepared.map_err(|error: anyhow::Error| format!("{error:#}"))
 }
 
 /// Checks that the file of authorities can be used, without a look at the folder.

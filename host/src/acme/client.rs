@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use bytes::Bytes;
 use http::header::{HOST, HeaderValue, RETRY_AFTER, USER_AGENT};
@@ -22,6 +22,8 @@ use serde_json::{Map, Value};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
+
+use crate::acme::failure::ComeBack;
 
 /// Longest time of a request, from the name of its server to the end of its answer.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
@@ -43,7 +45,7 @@ const AGENT: &str = concat!("host/", env!("CARGO_PKG_VERSION"));
 pub struct Client {
     config: Arc<ClientConfig>,
     /// When the authority has asked to come back, of the latest answer that was an error.
-    come_back: Arc<Mutex<Option<SystemTime>>>,
+    come_back: Arc<Mutex<Option<ComeBack>>>,
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>>;
@@ -55,7 +57,7 @@ impl Client {
     }
 
     /// Returns when the authority has asked to come back.
-    pub fn come_back(&self) -> Option<SystemTime> {
+    pub fn come_back(&self) -> Option<ComeBack> {
         *self.come_back.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -84,10 +86,10 @@ impl Client {
         })?;
         let body = body.to_bytes();
         let wait = bound_wait(&mut parts.headers);
-        let is_error = parts.status.is_client_error() || parts.status.is_server_error();
-        if is_error {
-            let until = wait.and_then(|wait| SystemTime::now().checked_add(wait));
-            *self.come_back.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        let is_of_server = parts.status.is_server_error();
+        if parts.status.is_client_error() || is_of_server {
+            let come_back = wait.map(|wait| ComeBack { at: Instant::now() + wait, is_of_server });
+            *self.come_back.lock().unwrap_or_else(PoisonError::into_inner) = come_back;
             // One that says more is an error of ACME.
             if serde_json::from_slice::<Map<String, Value>>(&body).is_err() {
                 return Err(format!("it has answered {}", parts.status));

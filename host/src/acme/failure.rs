@@ -1,10 +1,11 @@
 //! Why a certificate was not got: the step that has failed, the cause, and what to look at.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::Instant;
 
 use host_http::quote::quoted;
 use instant_acme::Error;
+use serde::{Deserialize, Serialize};
 
 /// Longest cause in bytes. Much of it comes from the certificate authority.
 pub const CAUSE_MAX: usize = 1024;
@@ -16,7 +17,8 @@ const BAD_NONCE: &str = "urn:ietf:params:acme:error:badNonce";
 const NO_ACCOUNT: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
 
 /// Way to prove that a domain leads to this server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Way {
     /// TLS-ALPN-01, at port 443.
     Tls,
@@ -39,6 +41,15 @@ pub enum Step {
     Certificate,
 }
 
+/// Wish of an authority to be left alone for a while.
+#[derive(Clone, Copy, Debug)]
+pub struct ComeBack {
+    /// Time at which it may be asked again.
+    pub at: Instant,
+    /// Whether its server is at fault (5xx), rather than what it was asked for.
+    pub is_of_server: bool,
+}
+
 /// Failure of an order.
 #[derive(Debug)]
 pub struct Failure {
@@ -47,7 +58,7 @@ pub struct Failure {
     /// Cause, in one line.
     pub cause: String,
     /// When the authority has asked to come back.
-    pub come_back: Option<SystemTime>,
+    pub come_back: Option<ComeBack>,
     /// Whether the authority does not know the account.
     pub is_account_unknown: bool,
 }

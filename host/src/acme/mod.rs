@@ -11,7 +11,8 @@
 //! | `failure` | which step has failed, why, and what to look at |
 //! | `schedule` | when to renew, and when to try again |
 //! | `attempt` | one attempt: an order in each way, until one works |
-//! | `plan` | what is known of a domain between two attempts |
+//! | `plan` | what is known of the domains between two attempts |
+//! | `kept` | the folder while it is open, with the plans |
 //! | `change` | checks the flags for a reload |
 //! | `runner` | the thread that orders what is due |
 
@@ -19,8 +20,9 @@ pub mod attempt;
 pub mod change;
 pub mod client;
 pub mod failure;
+mod kept;
 pub mod order;
-mod plan;
+pub mod plan;
 mod proof;
 mod roots;
 pub mod runner;

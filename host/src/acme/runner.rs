@@ -1,8 +1,6 @@
 //! Orders the certificates that are missing or due, one after the other, on a thread of its own. The
 //! server does not wait for it.
 
-use std::collections::HashMap;
-use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,7 +11,7 @@ use tracing::{info, warn};
 
 use crate::acme::attempt::Attempt;
 use crate::acme::failure::{Failure, Way};
-use crate::acme::plan::Plan;
+use crate::acme::kept::{Kept, NotOpened, opened};
 use crate::acme::schedule;
 use crate::acme::store::{self, Store};
 use crate::background::Background;
@@ -36,10 +34,6 @@ const LOCK_AGAIN: Duration = Duration::from_secs(1);
 /// Shortest time between two looks, and between a panic and the next one.
 const REST: Duration = Duration::from_secs(1);
 
-/// Time to the next order if a new certificate is to be renewed at once. Authorities give few
-/// certificates for the same names in a week.
-const DUE_AT_ONCE: Duration = Duration::from_secs(36 * 3600);
-
 /// Gets certificates by ACME.
 pub struct Acme {
     tls: Arc<Tls>,
@@ -54,13 +48,6 @@ pub struct Acme {
 struct Running {
     ways: Vec<Way>,
     task: Option<AbortHandle>,
-}
-
-/// Why the folder is not open.
-struct NotOpened {
-    cause: String,
-    /// Whether another process may have its lock.
-    is_locked: bool,
 }
 
 impl Acme {
@@ -124,17 +111,17 @@ impl Acme {
     }
 
     async fn run(self: Arc<Self>, ways: Vec<Way>) {
-        let (mut plans, mut store, mut said) = (HashMap::new(), None, String::new());
+        let (mut kept, mut said) = (None, String::new());
         loop {
             let flags = self.flags.get();
-            plans.retain(|domain, _| flags.acme.contains(domain));
             self.tls.orders.keep(&flags.acme);
-            let opened = if flags.is_on() { opened(&mut store, &flags).map(Some) } else { Ok(None) };
+            let opened = if flags.is_on() { opened(&mut kept, &flags).map(Some) } else { Ok(None) };
             let rest = match opened {
                 Ok(None) => LOOK,
-                Ok(Some(store)) => {
+                Ok(Some(kept)) => {
                     said.clear();
-                    self.order_due(&flags, store, &mut plans, &ways).await
+                    kept.plans.keep(&flags.acme, Instant::now());
+                    self.order_due(&flags, kept, &ways).await
                 }
                 Err(NotOpened { cause, is_locked }) => {
                     let what =
@@ -150,45 +137,41 @@ impl Acme {
             };
             tokio::select! {
                 () = sleep(rest) => {}
-                () = self.changed.notified() => plans.values_mut().for_each(Plan::try_again),
+                () = self.changed.notified() => kept.iter_mut().for_each(|kept| kept.plans.try_again()),
             }
         }
     }
 
     /// Orders what is due. Returns how long to rest.
-    async fn order_due(
-        &self,
-        flags: &Arc<AcmeFlags>,
-        store: &Store,
-        plans: &mut HashMap<Domain, Plan>,
-        ways: &[Way],
-    ) -> Duration {
+    async fn order_due(&self, flags: &Arc<AcmeFlags>, kept: &mut Kept, ways: &[Way]) -> Duration {
         let mut rest = LOOK;
-        for domain in &flags.acme {
+        for domain in kept.plans.in_turn(&flags.acme) {
             // A reload takes effect between two orders.
             if !Arc::ptr_eq(flags, &self.flags.get()) {
                 return Duration::ZERO;
             }
-            let plan = plans.entry(domain.clone()).or_default();
-            if self.left(domain, plan, store).is_zero() {
+            if self.left(domain, kept).is_zero() {
                 self.tls.orders.begin(domain);
-                let next = self.order(domain, plan, (flags, store), ways).await;
-                self.tls.orders.set(domain, next);
-            } else if plan.wait.is_none() {
-                plan.failures = 0;
-                let next = SystemTime::now() + self.left(domain, plan, store);
-                self.tls.orders.set(domain, Order { next, failures: 0, cause: None });
+                self.order(domain, kept, flags, ways).await;
+            } else if !self.due(domain, &kept.store).is_zero() {
+                kept.plans.of(domain).forget_failures();
             }
-            rest = rest.min(self.left(domain, plan, store));
+            let left = self.left(domain, kept);
+            let plan = kept.plans.of(domain);
+            let (failures, cause) = (plan.failures, plan.cause.clone());
+            self.tls.orders.set(domain, Order { next: SystemTime::now() + left, failures, cause });
+            rest = rest.min(left);
         }
         rest.max(REST)
     }
 
     /// Returns the time to the next order for a domain.
-    fn left(&self, domain: &Domain, plan: &Plan, store: &Store) -> Duration {
-        if let Some(wait) = plan.wait {
-            return wait.saturating_duration_since(Instant::now());
-        }
+    fn left(&self, domain: &Domain, kept: &Kept) -> Duration {
+        kept.plans.left(domain, self.due(domain, &kept.store), Instant::now())
+    }
+
+    /// Returns the time until the certificate of a domain is to be renewed.
+    fn due(&self, domain: &Domain, store: &Store) -> Duration {
         match self.tls.of_domain(domain) {
             // One of another directory is replaced at once.
             Some((facts, file)) if file == store.file(domain) => {
@@ -198,40 +181,37 @@ impl Acme {
         }
     }
 
-    /// Orders a certificate for a domain, and publishes it. Returns the state after that.
-    async fn order(
-        &self,
-        domain: &Domain,
-        plan: &mut Plan,
-        (flags, store): (&AcmeFlags, &Store),
-        ways: &[Way],
-    ) -> Order {
-        let attempt = Attempt { domain, flags, store, tls: &self.tls };
-        match attempt.run(&mut plan.way, ways).await {
+    /// Orders a certificate for a domain, publishes it, and plans the next order.
+    async fn order(&self, domain: &Domain, kept: &mut Kept, flags: &AcmeFlags, ways: &[Way]) {
+        let random = seed::draw().map_or(0, |seed| seed.first().copied().unwrap_or_default());
+        kept.plans.of(domain).begin(Instant::now(), random);
+        match (Attempt { domain, flags, tls: &self.tls }).run(kept, ways).await {
             Ok(next) => {
-                // Only if the clock is wrong, or the authority is.
-                let is_due = next <= SystemTime::now();
-                let wait = is_due.then(|| Instant::now() + DUE_AT_ONCE);
-                *plan = Plan { way: plan.way, wait, ..Plan::default() };
+                kept.plans.of(domain).succeed(Instant::now(), next <= SystemTime::now());
+                kept.plans.is_taken();
                 self.tls.orders.got();
-                Order { next, failures: 0, cause: None }
             }
-            Err(failure) => self.failed(domain, plan, &failure),
+            Err(failure) => {
+                kept.plans.of(domain).fail(Instant::now(), random, &failure);
+                self.failed(domain, kept, &failure);
+            }
+        }
+        if let Err(error) = kept.save() {
+            warn!("a restart may order too early: {error:#}");
         }
     }
 
-    /// Plans the next attempt after a failure, and tells of it.
-    fn failed(&self, domain: &Domain, plan: &mut Plan, failure: &Failure) -> Order {
-        let Failure { step, cause, come_back, .. } = failure;
-        let now = SystemTime::now();
-        plan.failures = plan.failures.saturating_add(1);
-        plan.come_back = *come_back;
-        let random = seed::draw().map_or(0, |seed| seed.first().copied().unwrap_or_default());
-        let left = plan.wanted_after(now).max(schedule::after(plan.failures, random));
-        plan.wait = Some(Instant::now() + left);
-        let next = now + left;
+    /// Tells of a failure.
+    fn failed(&self, domain: &Domain, kept: &mut Kept, failure: &Failure) {
+        if kept.plans.hold(domain, failure) {
+            warn!(
+                "no certificate is ordered by ACME for any domain until the authority wants to be asked again"
+            );
+        }
+        let next = SystemTime::now() + kept.plans.left(domain, Duration::ZERO, Instant::now());
         let shown = clock::seconds(next).to_string();
-        let (step, failures, hint) = (step.to_string(), plan.failures, step.hint());
+        let Failure { step, cause, .. } = failure;
+        let (step, failures, hint) = (step.to_string(), kept.plans.of(domain).failures, step.hint());
         let goes_on = match self.tls.of_domain(domain) {
             Some(_) => "the one before it goes on",
             None => "the domain has none yet",
@@ -239,28 +219,9 @@ impl Acme {
         warn!(%domain, step, cause, failures, next = shown, "no certificate was got by ACME, {goes_on}; {hint}");
         self.tls.orders.failed();
         self.events.tell(&Event::certificate_failed(domain.as_str(), &step, cause, &shown));
-        Order { next, failures, cause: Some(format!("{step}: {cause}")) }
     }
 
     fn running(&self) -> MutexGuard<'_, Running> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// Opens the folder, unless it is open, and takes its lock.
-fn opened<'a>(store: &'a mut Option<Store>, flags: &AcmeFlags) -> Result<&'a Store, NotOpened> {
-    let failed =
-        |is_locked: bool| move |error: anyhow::Error| NotOpened { cause: format!("{error:#}"), is_locked };
-    let path = flags.folder();
-    if store.as_ref().map(Store::path) != path.as_deref().map(Path::new) {
-        *store = None;
-    }
-    match store {
-        Some(open) => Ok(open),
-        closed => {
-            let mut open = Store::open(flags).map_err(failed(false))?;
-            open.lock().map_err(failed(true))?;
-            Ok(closed.insert(open))
-        }
     }
 }

@@ -1,6 +1,6 @@
-//! The folder of ACME: the account, and for each domain one file with its certificate and key. A file
-//! is replaced as a whole, so a certificate and its key always fit together. Whoever has the lock of
-//! the folder orders; other processes only read.
+//! The folder of ACME: the account, the plans, and for each domain one file with its certificate and
+//! key. A file is replaced as a whole, so a certificate and its key always fit together. Whoever has the
+//! lock of the folder orders; other processes only read.
 
 use std::ffi::OsStr;
 use std::io;
@@ -14,12 +14,16 @@ use rustls::crypto::CryptoProvider;
 use serde::{Deserialize, Serialize};
 use tracing::warn;
 
+use crate::acme::plan::Saved;
 use crate::acme::roots;
 use crate::config::acme::{AcmeFlags, Domain, name_of_file};
 use crate::files::private_folder::PrivateFolder;
 
 /// File of the account.
 const ACCOUNT: &str = "account.json";
+
+/// File of the plans.
+const PLANS: &str = "plans.json";
 
 /// File of the lock.
 const LOCK: &str = "lock";
@@ -32,6 +36,9 @@ const ROOM: usize = 64 << 10;
 
 /// Largest file of an account in bytes.
 pub const ACCOUNT_MAX: usize = 64 << 10;
+
+/// Largest file of the plans in bytes.
+pub const PLANS_MAX: usize = 1 << 20;
 
 /// Mode bits of others than the owner.
 const OTHERS: u32 = 0o077;
@@ -130,6 +137,33 @@ impl Store {
         if let Err(error) = self.folder.remove(ACCOUNT) {
             warn!(%error, "cannot remove the account of ACME, which the authority does not know");
         }
+    }
+
+    /// Returns the plans. What cannot be read is told, and forgotten.
+    pub(super) fn plans(&self) -> Saved {
+        let read = match self.folder.read(PLANS, PLANS_MAX) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Saved::default(),
+            read => read.map_err(anyhow::Error::from),
+        };
+        let parsed = read.and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+        parsed.unwrap_or_else(|error| {
+            let file = self.folder.path_of(PLANS).display().to_string();
+            warn!(
+                file,
+                "the plans of ACME cannot be used: {error:#}; orders that have failed are tried at once"
+            );
+            Saved::default()
+        })
+    }
+
+    /// Writes the plans.
+    ///
+    /// # Errors
+    ///
+    /// Why they cannot be written.
+    pub(super) fn save_plans(&self, plans: &Saved) -> anyhow::Result<()> {
+        let written = self.folder.write_durably(PLANS, &serde_json::to_vec(plans)?);
+        written.with_context(|| format!("cannot write {}", self.folder.path_of(PLANS).display()))
     }
 
     /// Writes the certificate of a domain and its key.

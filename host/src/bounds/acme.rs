@@ -1,6 +1,6 @@
 //! Bounds of getting certificates by ACME that no flag changes.
 
-use crate::acme::{attempt, client, failure, order, schedule, store};
+use crate::acme::{attempt, client, failure, order, plan, schedule, store};
 use crate::bounds::row::{Row, bytes, count, time};
 use crate::config::acme::{DOMAIN_MAX, DOMAINS_MAX};
 use crate::tls::challenges::CHALLENGES_MAX;
@@ -27,6 +27,11 @@ pub(super) fn rows() -> Vec<Row> {
             u64::from(order::NONCES_MAX),
             FAILED,
         ),
+        count(
+            "Looks of the authority at one domain in vain, within an hour",
+            plan::LOOKS_MAX as u64,
+            "the next attempt waits",
+        ),
         time("One attempt", attempt::ATTEMPT_TIMEOUT, FAILED),
         time(
             "Time to the next attempt after a failure, before it is spread by a quarter",
@@ -38,7 +43,13 @@ pub(super) fn rows() -> Vec<Row> {
             client::RETRY_AFTER_MAX,
             "the server asks then",
         ),
+        time(
+            "Time to the next attempt that a file of plans may say, and after a certificate that is old at once",
+            plan::WAIT_MAX,
+            "the server orders then",
+        ),
         bytes("Cause of a failure", failure::CAUSE_MAX, "it is cut"),
         bytes("File of the account", store::ACCOUNT_MAX, "another account is created"),
+        bytes("File of the plans", store::PLANS_MAX, "what has failed is tried at once"),
     ]
 }

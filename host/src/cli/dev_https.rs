@@ -123,7 +123,15 @@ fn keep_locked(folder: &PrivateFolder, names: &[String]) -> anyhow::Result<bool>
     let (authority, is_new) = match (read(folder, AUTHORITY)?, read(folder, AUTHORITY_KEY)?) {
         (Some(cert), Some(key)) => {
             let context = || format!("{AUTHORITY} and {AUTHORITY_KEY} are no authority of host dev");
-            (Authority::read(&cert, &key, now).with_context(context)?, false)
+            let authority = Authority::read(&cert, &key, now).with_context(context)?;
+            if !authority.is_for_servers {
+                warn!(
+                    "the authority of --https was made by an older host dev, and can vouch for mail, too; to begin with a new \
+                     one, remove it from what trusts it, and remove the folder {}",
+                    folder.path().display()
+                );
+            }
+            (authority, false)
         }
         (None, None) if read(folder, CERTIFICATE)?.is_none() => {
             let authority = Authority::new(now)?;
@@ -169,12 +177,12 @@ fn how_to_trust(authority: &Path) -> String {
     let file = format!("'{}'", authority.display().to_string().replace('\'', r"'\''"));
     format!(
         "Browsers warn of the certificate for localhost until they trust its authority, which is new. You need not trust it.
-It can vouch for localhost and loopback addresses only, and its key stays in its folder. To trust it:
+It can vouch for servers at localhost and loopback addresses only, and its key stays in its folder. To trust it:
   curl               curl --cacert {file} URL
   Debian, Ubuntu     sudo install -m 644 {file} /usr/local/share/ca-certificates/host-dev.crt && sudo update-ca-certificates
   Chromium           certutil -d sql:$HOME/.pki/nssdb -A -t C,, -n host-dev -i {file}
   Firefox            the same with -d sql: and the folder of the profile (about:profiles), or in its settings
-  macOS              security add-trusted-cert -r trustRoot -k ~/Library/Keychains/login.keychain-db {file}
+  macOS              security add-trusted-cert -r trustRoot -p ssl -k ~/Library/Keychains/login.keychain-db {file}
 "
     )
 }

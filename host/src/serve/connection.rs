@@ -64,7 +64,7 @@ pub fn memory(limits: &ConnectionLimits, response_head_max: usize) -> u64 {
 /// Returns by how many bytes the maximum memory of an HTTP/2 connection exceeds that of an HTTP/1.1
 /// connection.
 pub fn more_for_http2(limits: &ConnectionLimits, response_head_max: usize) -> u64 {
-    h2::connection::memory(limits).saturating_sub(memory(limits, response_head_max))
+    h2::limits::memory(limits).saturating_sub(memory(limits, response_head_max))
 }
 
 /// State for serving connections: the shared state, the permits and the slots.

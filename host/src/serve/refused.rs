@@ -1,8 +1,9 @@
-//! Answers messages that are refused before their head is understood.
+//! Messages that are refused before their head is understood.
 
 use std::io;
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use host_http::request_id::RequestId;
 use host_http::response::{Own, Places};
 
 use crate::fault::Fault;
@@ -43,19 +44,39 @@ impl Client {
         let sent = answer.head + answer.body.len();
         let answered = Answered { method: "other", status: answer.status, received, sent, took, call: None };
         self.app.metrics.requests.add(&answered, None);
+        self.log_refused(&answered, answer.body.len(), &id, (&fault, &cause));
+        channel.send(page.into(), answer.body, Share::default(), started).await
+    }
+
+    /// Counts requests that the crate `h2` has refused, and which it has answered itself. If `is_said`,
+    /// writes a log line for the last of them.
+    pub(super) fn was_refused(&self, count: u64, is_said: bool) {
+        let fault = Fault::Http2;
+        let (method, status, took) = ("other", fault.entry().status.as_u16(), Duration::ZERO);
+        let answered = Answered { method, status, received: 0, sent: 0, took, call: None };
+        for left in (0..count).rev() {
+            let id = self.ids.request();
+            self.app.faults.add(&fault);
+            self.app.metrics.requests.add(&answered, None);
+            if left == 0 && is_said {
+                self.log_refused(&answered, 0, &id, (&fault, &fault.to_string()));
+            }
+        }
+    }
+
+    fn log_refused(&self, answered: &Answered<'_>, length: usize, id: &RequestId, fault: (&Fault, &str)) {
         access_log::write(&access_log::Line {
             request: None,
             client: &self.peer_text,
             peer: &self.peer_text,
-            answered: &answered,
-            length: answer.body.len(),
+            answered,
+            length,
             site: None,
             version: None,
-            id: &id,
+            id,
             trace: None,
             serving: None,
-            fault: Some((&fault, &cause)),
+            fault: Some(fault),
         });
-        channel.send(page.into(), answer.body, Share::default(), started).await
     }
 }

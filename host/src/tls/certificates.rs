@@ -64,6 +64,20 @@ impl Set {
         Set::new(all, domains)
     }
 
+    /// Returns the set with the certificates by ACME that `now` has and `old` has not, unless the set
+    /// has one of another file for the domain.
+    pub fn with_newer(self, old: &Set, now: &Set, domains: &[Domain]) -> Set {
+        let is_newer = |got: &&Certificate, domain: &Domain| {
+            domains.contains(domain)
+                && old.of_domain(domain).is_none_or(|old| old.facts.sha256 != got.facts.sha256)
+                && self.of_domain(domain).is_none_or(|read| read.pair == got.pair)
+        };
+        let got =
+            now.all.iter().filter(|got| got.domain.as_ref().is_some_and(|domain| is_newer(got, domain)));
+        let got: Vec<_> = got.cloned().collect();
+        got.into_iter().fold(self, |set, got| set.with(got, domains))
+    }
+
     /// Returns the certificate that was obtained by ACME for a domain.
     pub fn of_domain(&self, domain: &Domain) -> Option<&Certificate> {
         self.all.iter().find(|one| one.domain.as_ref() == Some(domain))

@@ -76,6 +76,8 @@ pub struct Ready {
     flags: TlsFlags,
     seen: Vec<Option<FileStamp>>,
     set: Set,
+    /// Set in force when the files were about to be read.
+    old: Arc<Set>,
     /// Why a file of a certificate obtained by ACME is refused, if one is.
     refused: Option<String>,
     terms: Option<ServerConfig>,
@@ -146,7 +148,6 @@ impl Tls {
     /// Publishes a certificate that was obtained by ACME, in place of the previous one for its
     /// domain. Does nothing if the flags no longer name the domain.
     pub fn publish(&self, got: Certificate) {
-        // Keeps a look at the files waiting, which would publish what was there before.
         let source = self.source();
         // A reload may have taken the domain out.
         if !source.flags.acme.acme.iter().any(|domain| got.domain.as_ref() == Some(domain)) {
@@ -188,11 +189,14 @@ impl Tls {
         // Who may come has changed, or may have: then no ticket counts that was given out before.
         let has_terms = before.terms() != flags.terms() || flags.tls_client_ca.is_some();
         let terms = has_terms.then(|| terms::new(flags, &self.provider, &self.certificates)).transpose()?;
-        Ok(Ready { tls: Arc::clone(self), flags: flags.clone(), seen, set, refused, terms })
+        Ok(Ready { tls: Arc::clone(self), flags: flags.clone(), seen, set, old, refused, terms })
     }
 
-    fn replace(&self, source: &mut Source, Ready { flags, seen, set, refused, terms, .. }: Ready) {
-        self.tell(&self.certificates.set.get(), &set);
+    fn replace(&self, source: &mut Source, Ready { flags, seen, set, old, refused, terms, .. }: Ready) {
+        let now = self.certificates.set.get();
+        // An order may have ended since the files were read.
+        let set = set.with_newer(&old, &now, &flags.acme.acme);
+        self.tell(&now, &set);
         self.certificates.set.set(set);
         if let Some(terms) = terms {
             self.terms.set(terms);
@@ -318,23 +322,6 @@ impl Tls {
     }
 }
 
-/// Prepares the certificates and the TLS configuration for a reload. Returns [`None`] if TLS is
-/// off.
-///
-/// # Errors
-///
-/// When a file cannot be used, or when the flags would turn TLS on or off.
-pub async fn prepare(tls: Option<Arc<Tls>>, flags: &TlsFlags) -> Result<Option<Ready>, String> {
-    if tls.is_some() != flags.is_on() {
-        return Err("TLS is turned on and off by a restart only (--tls-cert, --acme)".into());
-    }
-    let (Some(tls), flags) = (tls, flags.clone()) else { return Ok(None) };
-    // On a thread for blocking work, as the configuration is read.
-    let prepared = tokio::task::spawn_blocking(move || tls.prepare(&flags)).await;
-    let prepared = prepared.map_err(|failed| format!("the server panicked: {failed}"))?;
-    prepared.map(Some).map_err(|error| format!("{error:#}"))
-}
-
 /// Reads the certificates that the flags name, and those that were obtained by ACME. If the file
 /// for an ACME domain is missing or bad, uses the certificate of that domain from `old`, if there
 /// is one. Also returns what is wrong with the first bad file.
@@ -372,7 +359,82 @@ fn pairs(flags: &TlsFlags) -> impl Iterator<Item = Pair> {
 
 /// Returns the stamps of all files that the flags name.
 fn stamps(flags: &TlsFlags) -> Vec<Option<FileStamp>> {
-    let all = flags.tls_cert.iter().chain(&flags.tls_key).chain(&flags.tls_client_ca);
-    let got = flags.acme.files().map(|(_, path)| stamp::look(&path));
-    all.map(|path| stamp::look(path)).chain(got).collect()
+    let all = flags.tls_cert.iter().chain(&flags.tls_key).chain(&flags.tls_client_ca).cloned();
+    all.chain(flags.acme.files().map(|(_, path)| path)).map(|path| stamp::look(&path)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use clap::Parser;
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::Tls;
+    use crate::config::acme::Domain;
+    use crate::config::tls::TlsFlags;
+    use crate::tls::certificate::Certificate;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        tls: TlsFlags,
+    }
+
+    /// Returns a certificate for a domain and its key, in PEM.
+    fn issued(domain: &Domain) -> String {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![domain.to_string()]).unwrap();
+        key.serialize_pem() + &params.self_signed(&key).unwrap().pem()
+    }
+
+    #[test]
+    fn an_order_that_ends_while_files_are_read_keeps_its_certificate() {
+        let folder = std::env::temp_dir().join(format!("keeper-{}", std::process::id()));
+        let flags = |directory: &str, domain: &str| {
+            let place = folder.to_str().unwrap();
+            let line = ["host", "--acme-directory", directory, "--acme-dir", place, "--acme", domain];
+            Line::parse_from(line).tls
+        };
+        let here = flags("https://here/", "a.test");
+        let (domain, file) = here.acme.files().map(|(domain, file)| (domain.clone(), file)).next().unwrap();
+        let write = |file: &Path, text: &str| {
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        };
+        let [old, new, newer, other] = [(); 4].map(|()| issued(&domain));
+        write(&file, &old);
+        let tls = Arc::new(Tls::new(&here, &Arc::default()).unwrap().unwrap());
+        let certificate =
+            |text: &str| Certificate::of_domain(&domain, text.as_bytes(), &file, tls.provider()).unwrap();
+        let serves = |text: Option<&str>| {
+            let served = tls.of_domain(&domain).map(|(facts, _)| facts.sha256);
+            assert_eq!(served, text.map(|text| certificate(text).facts.sha256));
+        };
+        serves(Some(&old));
+        // A look, or a reload, has read the old file.
+        let ready = tls.prepare(&here).unwrap();
+        write(&file, &new);
+        tls.publish(certificate(&new));
+        ready.publish();
+        serves(Some(&new));
+        // A file that was written by another process is newer than what was got before.
+        write(&file, &newer);
+        tls.prepare(&here).unwrap().publish();
+        serves(Some(&newer));
+        // Another directory has a certificate of its own, and a domain that is taken out has none.
+        let there = flags("https://there/", "a.test");
+        write(&there.acme.files().next().unwrap().1, &other);
+        let ready = tls.prepare(&there).unwrap();
+        tls.publish(certificate(&new));
+        ready.publish();
+        serves(Some(&other));
+        let ready = tls.prepare(&flags("https://here/", "b.test")).unwrap();
+        tls.publish(certificate(&old));
+        ready.publish();
+        serves(None);
+        fs::remove_dir_all(&folder).unwrap();
+    }
 }

@@ -1,5 +1,6 @@
 //! Authority for one machine alone, and the certificate that it issues, for `host dev --https`. Its
-//! name constraints keep a thief of its key from issuing certificates for other names.
+//! name constraints keep a thief of its key from issuing certificates for other names, and its key usage
+//! from issuing any for mail or programs.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, SystemTime};
@@ -42,6 +43,8 @@ pub struct Authority {
     key: KeyPair,
     cert: String,
     not_after: SystemTime,
+    /// Whether it can issue certificates for servers alone.
+    pub is_for_servers: bool,
 }
 
 impl Authority {
@@ -56,6 +59,8 @@ impl Authority {
         let mut params = params_of(&key);
         (params.not_before, params.not_after) = ((now - SINCE).into(), not_after.into());
         params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+        // Name constraints say nothing of addresses of mail.
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         params.name_constraints = Some(NameConstraints {
             // With all names below it.
             permitted_subtrees: vec![
@@ -69,7 +74,7 @@ impl Authority {
             excluded_subtrees: Vec::new(),
         });
         let cert = params.self_signed(&key)?.pem();
-        Ok(Authority { key, cert, not_after })
+        Ok(Authority { key, cert, not_after, is_for_servers: true })
     }
 
     /// Reads the certificate and the key of an authority, both in PEM.
@@ -91,7 +96,8 @@ impl Authority {
         if not_after < now + RENEWED_BEFORE {
             bail!("its time is over, or ends within 30 days; remove the folder to begin with a new one");
         }
-        Ok(Authority { key, cert: cert.to_owned(), not_after })
+        let is_for_servers = found.extended_key_usage().is_ok_and(|usage| usage.is_some());
+        Ok(Authority { key, cert: cert.to_owned(), not_after, is_for_servers })
     }
 
     /// Returns the certificate in PEM.
@@ -202,7 +208,7 @@ mod tests {
     use std::time::SystemTime;
 
     use x509_parser::certificate::X509Certificate;
-    use x509_parser::extensions::GeneralName;
+    use x509_parser::extensions::{ExtendedKeyUsage, GeneralName};
     use x509_parser::prelude::FromDer;
 
     use super::{Authority, CERTIFICATE_TIME, DAY, RENEWED_BEFORE, der, is_local};
@@ -216,6 +222,21 @@ mod tests {
         let constraints = found.basic_constraints().unwrap().unwrap();
         assert!(constraints.critical && constraints.value.ca);
         assert_eq!(constraints.value.path_len_constraint, Some(0));
+        let issued = super::der(&authority.issue(&[], now).unwrap()).unwrap();
+        let (_, issued) = X509Certificate::from_der(&issued).unwrap();
+        let of_servers = ExtendedKeyUsage {
+            any: false,
+            server_auth: true,
+            client_auth: false,
+            code_signing: false,
+            email_protection: false,
+            time_stamping: false,
+            ocsp_signing: false,
+            other: Vec::new(),
+        };
+        for cert in [&found, &issued] {
+            assert_eq!(cert.extended_key_usage().unwrap().unwrap().value, &of_servers);
+        }
         let names = found.name_constraints().unwrap().unwrap();
         assert!(names.critical && names.value.excluded_subtrees.is_none());
         let permitted: Vec<_> =

@@ -62,6 +62,10 @@ pub struct Meter {
     has_begun: bool,
     /// Whether the fields of a request have begun and not ended.
     in_fields: bool,
+    /// Last stream that has begun.
+    last: u32,
+    /// Requests that have begun.
+    requests: u64,
     /// Begin of the current span.
     since: Instant,
     resets: u32,
@@ -83,6 +87,8 @@ impl Meter {
             missing: 0,
             has_begun: false,
             in_fields: false,
+            last: 0,
+            requests: 0,
             since: now,
             resets: 0,
             control: 0,
@@ -134,15 +140,24 @@ impl Meter {
         self.preface > 0 || self.in_fields || self.head_read > 0 || (self.missing > 0 && self.kind() != DATA)
     }
 
+    /// Returns the number of requests whose heads have come; [`None`] while a head or a frame has begun
+    /// and not ended.
+    pub fn requests(&self) -> Option<u64> {
+        (!self.is_in_head()).then_some(self.requests)
+    }
+
     /// Returns the stream and the bytes that have arrived of a part of a body that has begun and
     /// not ended.
     pub fn part_of_body(&self) -> Option<(u32, usize)> {
         if self.missing == 0 || self.kind() != DATA || self.head_read > 0 {
             return None;
         }
+        Some((self.stream(), self.length() - self.missing))
+    }
+
+    fn stream(&self) -> u32 {
         let [.., a, b, c, d] = self.head;
-        let stream = u32::from_be_bytes([a, b, c, d]) & (u32::MAX >> 1);
-        Some((stream, self.length() - self.missing))
+        u32::from_be_bytes([a, b, c, d]) & (u32::MAX >> 1)
     }
 
     fn kind(&self) -> u8 {
@@ -164,7 +179,14 @@ impl Meter {
             return;
         }
         match kind {
-            HEADERS => self.in_fields = flags & END_HEADERS == 0,
+            HEADERS => {
+                self.in_fields = flags & END_HEADERS == 0;
+                // Otherwise these are trailers.
+                if self.stream() > self.last {
+                    self.last = self.stream();
+                    self.requests += 1;
+                }
+            }
             CONTINUATION => self.in_fields &= flags & END_HEADERS == 0,
             _ => {}
         }
@@ -200,7 +222,8 @@ impl Meter {
 #[cfg(test)]
 mod tests {
     use super::{
-        Breach, DATA, END_HEADERS, HEADERS, Meter, MeterLimits, PREFACE, RST_STREAM, SETTINGS, WINDOW_UPDATE,
+        Breach, CONTINUATION, DATA, END_HEADERS, HEADERS, Meter, MeterLimits, PREFACE, RST_STREAM, SETTINGS,
+        WINDOW_UPDATE,
     };
     use std::time::{Duration, Instant};
 
@@ -248,6 +271,26 @@ mod tests {
             frame(RST_STREAM, 0, 1, 4).chunks(step).for_each(|piece| fed.at(0, piece));
             assert_eq!(fed.meter.breach(), Some(Breach::Resets), "{step}");
         }
+    }
+
+    #[test]
+    fn requests_are_counted_when_their_heads_are_whole() {
+        let mut fed = Fed::new();
+        let mut requests = |bytes: &[u8]| {
+            fed.at(0, bytes);
+            fed.meter.requests()
+        };
+        assert_eq!(requests(b""), Some(0));
+        let (begin, end) = (frame(HEADERS, 0, 1, 30), frame(CONTINUATION, END_HEADERS, 1, 3));
+        assert_eq!(requests(&begin[..4]), None);
+        assert_eq!(requests(&begin[4..]), None);
+        assert_eq!(requests(&end[..11]), None);
+        assert_eq!(requests(&end[11..]), Some(1));
+        assert_eq!(requests(&frame(DATA, 0, 1, 50)[..40]), Some(1), "a part of a body");
+        assert_eq!(requests(&frame(DATA, 0, 1, 50)[40..]), Some(1));
+        assert_eq!(requests(&frame(HEADERS, END_HEADERS, 1, 5)), Some(1), "trailers");
+        assert_eq!(requests(&frame(HEADERS, END_HEADERS, 3, 5).repeat(2)), Some(2));
+        assert_eq!(requests(&frame(HEADERS, END_HEADERS, 9, 5)), Some(3));
     }
 
     #[test]

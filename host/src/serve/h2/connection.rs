@@ -9,15 +9,16 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{FuturesUnordered, StreamExt};
 use h2::Reason;
-use h2::server::{Builder, Connection};
+use h2::server::Connection;
+use host_http::client_net::Peer;
 use host_http::h2::Breach;
 use tokio::time::{Instant, Sleep, sleep, sleep_until, timeout};
-use tracing::debug;
+use tracing::{debug, info};
 
-use crate::config::connection::ConnectionLimits;
 use crate::net::socket::Socket;
 use crate::serve::client::Client;
 use crate::serve::h2::inbox::Inbox;
+use crate::serve::h2::limits::builder;
 use crate::serve::h2::nudge::Nudge;
 use crate::serve::h2::shared::Shared;
 use crate::serve::h2::stream::work;
@@ -27,19 +28,6 @@ use crate::serve::slots::{FIRST_REQUEST, Slot};
 use crate::serve::transport::Transport;
 use crate::serve::write_pace::WriteBounds;
 
-/// Bytes of a response that wait to be written, for each stream.
-const SEND_BUFFER: usize = 64 << 10;
-
-/// What a field counts besides its name and its value, where the length of fields is limited
-/// (RFC 9113, section 6.5.2).
-const FIELD: usize = 32;
-
-/// Memory of small frames that were not taken in yet, in windows.
-const SMALL_FRAMES: usize = 1;
-
-/// Fields of a request besides those that `--fields-max` counts.
-const PSEUDO_FIELDS: usize = 5;
-
 /// Time for which requests are accepted after the client was told that the connection ends: they
 /// may be on the way.
 const LAST: Duration = Duration::from_secs(2);
@@ -47,19 +35,8 @@ const LAST: Duration = Duration::from_secs(2);
 /// Time for which a connection rests before its memory is freed.
 const IDLE_CHECK: Duration = Duration::from_millis(250);
 
-/// Memory of a connection besides its streams, its tables and its window, in bytes: buffers for
-/// reading and writing of a frame each, and what the crate `h2` keeps.
-const CONNECTION: usize = 64 << 10;
-
-/// Returns the most memory of a connection, in bytes: a frame and a table in each direction, a window
-/// of bodies that were not taken in yet, and a head that is not counted yet. `--buffer-max` counts the
-/// streams.
-pub fn memory(limits: &ConnectionLimits) -> u64 {
-    let http2 = &limits.http2;
-    let fields = (limits.fields_max + PSEUDO_FIELDS) * FIELD;
-    let held = 2 * http2.h2_frame_max + 2 * http2.h2_table + (1 + SMALL_FRAMES) * http2.h2_window;
-    (CONNECTION + held + limits.head_max + fields) as u64
-}
+/// Shortest time between two lines of the log about requests that the crate `h2` has refused.
+const SAY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Connection that is being served.
 struct Serving<'a> {
@@ -79,6 +56,10 @@ struct Serving<'a> {
     is_ending: bool,
     /// Whether a request has arrived since the connection was idle.
     has_answered: bool,
+    /// Number of requests that were accepted, or counted as refused.
+    requests: u64,
+    /// Time at which the log last said that a request was refused.
+    said: Option<Instant>,
     /// End of the connection, when requests may still be in flight.
     end: Option<Result<(), h2::Error>>,
 }
@@ -100,7 +81,7 @@ pub async fn serve(socket: &Socket, slot: &Arc<Slot>, client: &Client, read: Byt
     };
     let h2 = match handshake {
         Ok(Ok(h2)) => h2,
-        Ok(Err(error)) => return debug!(%peer, %error, "HTTP/2 did not begin"),
+        Ok(Err(error)) => return say(peer, &error, "HTTP/2 did not begin"),
         Err(_) => return debug!(%peer, "HTTP/2 did not begin in time (--head-timeout)"),
     };
     client.app.connections.speaks_http2();
@@ -115,7 +96,7 @@ pub async fn serve(socket: &Socket, slot: &Arc<Slot>, client: &Client, read: Byt
         let since = match serving.run(&nudge, &waker).await {
             Ok(Some(since)) => since,
             Ok(None) => return,
-            Err(error) => return debug!(%peer, %error, "connection ended early"),
+            Err(error) => return say(peer, &error, "connection ended early"),
         };
         drop(active);
         if std::mem::take(&mut serving.has_answered) {
@@ -137,24 +118,13 @@ pub async fn serve(socket: &Socket, slot: &Arc<Slot>, client: &Client, read: Byt
     }
 }
 
-fn builder(limits: &ConnectionLimits) -> Builder {
-    let http2 = &limits.http2;
-    let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);
-    let fields = (limits.fields_max + PSEUDO_FIELDS) * FIELD;
-    let mut builder = Builder::new();
-    builder
-        .max_concurrent_streams(size(http2.h2_streams))
-        .initial_window_size(size(http2.h2_window))
-        .initial_connection_window_size(size(http2.h2_window))
-        .max_frame_size(size(http2.h2_frame_max))
-        .header_table_size(size(http2.h2_table))
-        // The parser of heads refuses what `--head-max` does not allow, with a response.
-        .max_header_list_size(size(limits.head_max + fields))
-        .max_send_buffer_size(SEND_BUFFER)
-        // What small frames take beside their bytes. A window of them is no attack.
-        .data_frame_budget(SMALL_FRAMES * http2.h2_window)
-        .max_pending_accept_reset_streams(http2.h2_resets.min(http2.h2_streams));
-    builder
+/// Logs why a connection has ended: at the level of a refused request if the client has broken a rule of
+/// HTTP/2 or sent a flood, otherwise for debugging.
+fn say(peer: Peer, error: &h2::Error, what: &str) {
+    match error.reason().filter(|_| error.is_go_away() && error.is_library()) {
+        Some(reason) => info!(%peer, %reason, "{what}: the client breaks the rules of HTTP/2"),
+        None => debug!(%peer, %error, "{what}"),
+    }
 }
 
 impl<'a> Serving<'a> {
@@ -177,6 +147,8 @@ impl<'a> Serving<'a> {
             last: None,
             is_ending: false,
             has_answered: false,
+            requests: 0,
+            said: None,
             end: None,
         }
     }
@@ -194,7 +166,11 @@ impl<'a> Serving<'a> {
         if !self.is_ending {
             self.is_ending = true;
             self.last.get_or_insert_with(|| Box::pin(sleep(LAST)));
-            debug!(peer = %self.client.peer(), %reason, "connection ended: {why}");
+            let peer = self.client.peer();
+            match reason {
+                Reason::NO_ERROR => debug!(%peer, "connection ended: {why}"),
+                _ => info!(%peer, %reason, "connection ended: {why}"),
+            }
             self.h2.abrupt_shutdown(reason);
         }
     }
@@ -259,12 +235,31 @@ impl<'a> Serving<'a> {
                 }
                 Poll::Ready(Some(Ok(request))) => {
                     (self.look.busy, self.has_answered) = (true, true);
+                    self.requests += 1;
                     self.inbox.put(request);
                 }
                 Poll::Ready(Some(Err(error))) => self.end = Some(Err(error)),
                 Poll::Ready(None) => self.end = Some(Ok(())),
-                Poll::Pending => return,
+                Poll::Pending => return self.note_refused(),
             }
+        }
+    }
+
+    /// Notes the requests that the crate `h2` has refused: they have come, and it has not handed them out.
+    fn note_refused(&mut self) {
+        // What waits for output was not looked at yet, and what comes after the end is not answered.
+        if self.shared.is_blocked() || self.last.is_some() {
+            return;
+        }
+        let Some(requests) = self.shared.meter().requests() else { return };
+        let refused = requests.saturating_sub(self.requests);
+        if refused > 0 {
+            self.requests = requests;
+            let is_said = self.said.is_none_or(|said| said.elapsed() > SAY_AGAIN);
+            if is_said {
+                self.said = Some(Instant::now());
+            }
+            self.client.was_refused(refused, is_said);
         }
     }
 

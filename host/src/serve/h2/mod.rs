@@ -4,6 +4,7 @@
 //! | file | responsibility |
 //! | --- | --- |
 //! | `connection` | serves one connection: accepts requests, waits, ends |
+//! | `limits` | limits of the connection, as the crate takes them |
 //! | `inbox` | requests that no worker has taken yet |
 //! | `stream` | answers requests |
 //! | `wire` | bytes of the connection, which are counted and timed |
@@ -12,6 +13,7 @@
 
 pub(super) mod connection;
 mod inbox;
+pub(super) mod limits;
 mod nudge;
 mod shared;
 mod stream;
