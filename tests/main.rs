@@ -16,6 +16,7 @@ mod api;
 mod bodies;
 mod bulk;
 mod compiling;
+mod components;
 mod conditional;
 mod configuration;
 mod connections;

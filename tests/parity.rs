@@ -1,7 +1,7 @@
 //! The default handler gives the same response natively and as the embedded module.
 
 use host::site::version::EMBEDDED;
-use host_wasm::{Effort, HandlerModule};
+use host_wasm::{Effort, Handler};
 
 use crate::answers::TABLE;
 use crate::harness::Random;
@@ -10,7 +10,7 @@ use crate::harness::oracle::Host;
 /// The embedded module, called without a server.
 struct Module {
     host: Host,
-    module: HandlerModule,
+    module: Handler,
 }
 
 impl Module {

@@ -46,9 +46,11 @@ fn with(fields: &str) -> String {
 
 #[rustfmt::skip]
 pub fn bad_files() -> Vec<BadFile> {
-    let component = "it is a WebAssembly component; expected a core module \
-        (build for wasm32-unknown-unknown, and do not wrap it)";
-    let unwrapped = "without the step that makes a component";
+    let component = "it has no export `wasi:http/incoming-handler@0.2`; \
+        expected the interface of WASI 0.2 by which a component answers requests";
+    let proxy = "build a component of the world wasi:http/proxy";
+    let keyvalue = "(component (import \"wasi:keyvalue/store@0.2.0-draft\" (instance $i)) \
+        (export \"wasi:http/incoming-handler@0.2.0\" (instance $i)))";
     let not_offered = |name: &str, from: &str| format!("it imports `{name}` from `{from}`, which is not offered; \
         the imports offered are `log` from `host`, a function (i32, i32, i32); \
         and `random` from `host`, a function () -> i64");
@@ -62,8 +64,9 @@ pub fn bad_files() -> Vec<BadFile> {
         bad("#!/bin/sh\necho hello\n", no_text, "name the .wasm file that cargo build"),
         bad(b"\x7fELF\x02\x01", "it is not WebAssembly: it begins with the bytes 7f 45 4c 46; expected \\0asm",
             "name the .wasm file that cargo build"),
-        bad(b"\0asm\x0d\0\x01\0", component, unwrapped),
-        bad("(component)", component, unwrapped),
+        bad(b"\0asm\x0d\0\x01\0", component, proxy),
+        bad("(component)", component, proxy),
+        bad(keyvalue, "needs wasi:keyvalue/store@0.2.0-draft: not granted", "remove what uses it"),
         bad("(module (funk))", "its WebAssembly text is wrong: expected valid module field (at 1:10)", "fix the text"),
         bad("(module (func (result i32)))", "it is not a valid WebAssembly module: ",
             "build it again, without WebAssembly features"),

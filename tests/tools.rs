@@ -13,7 +13,7 @@ mod testing;
 
 /// Runs the program with these arguments. Returns its exit code, standard output and
 /// standard error.
-fn tool(arguments: &[&str]) -> (i32, String, String) {
+pub fn tool(arguments: &[&str]) -> (i32, String, String) {
     let Output { status, stdout, stderr } = run_to_end(host().args(arguments));
     let [stdout, stderr] = [stdout, stderr].map(|bytes| String::from_utf8(bytes).unwrap());
     (status.code().unwrap(), stdout, stderr)

@@ -27,6 +27,7 @@ use crate::telemetry::{log, log_queue};
 use crate::trial::request_file;
 
 mod acme;
+mod components;
 mod row;
 
 pub(crate) use self::row::Row;
@@ -275,11 +276,12 @@ fn log_and_recordings() -> Vec<Row> {
 }
 
 /// Returns the fixed bounds, in groups with a title.
-pub(crate) fn fixed() -> [(&'static str, Vec<Row>); 7] {
+pub(crate) fn fixed() -> [(&'static str, Vec<Row>); 8] {
     [
         ("Connections", connections()),
         ("Messages", messages()),
         ("Modules", modules()),
+        ("Components", components::rows()),
         ("Commands and files", commands()),
         ("Proof of candidates", proof()),
         ("Certificates by ACME", acme::rows()),

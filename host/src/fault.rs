@@ -163,7 +163,15 @@ impl Fault {
             Fault::Call(CallError::Trap { .. }) => ("trap", S::INTERNAL_SERVER_ERROR, Handler),
             Fault::Call(CallError::BadSpan { .. }) => ("bad address", S::BAD_GATEWAY, Handler),
             Fault::Call(CallError::ResponseTooLong { .. }) => ("response too long", S::BAD_GATEWAY, Handler),
+            Fault::Call(CallError::ResponseGrewTooLong { .. }) => {
+                ("response too long", S::BAD_GATEWAY, Handler)
+            }
             Fault::Response(_) => ("invalid response", S::BAD_GATEWAY, Handler),
+            Fault::Call(CallError::BodyLength { .. }) => ("invalid response", S::BAD_GATEWAY, Handler),
+            Fault::Call(CallError::NoResponse) => ("no response", S::BAD_GATEWAY, Handler),
+            Fault::Call(CallError::ErrorCode { .. }) => ("error code", S::BAD_GATEWAY, Handler),
+            Fault::Call(CallError::Unfinished { .. }) => ("unfinished response", S::BAD_GATEWAY, Handler),
+            Fault::Call(CallError::Unreadable) => ("message unreadable", S::BAD_REQUEST, Client),
             Fault::Call(CallError::Busy { .. } | CallError::CandidatesBusy { .. }) => {
                 ("busy", S::SERVICE_UNAVAILABLE, Operator)
             }

@@ -3,6 +3,7 @@
 
 pub mod bombs;
 mod client;
+pub mod components;
 mod configured;
 mod deployment;
 mod folder;

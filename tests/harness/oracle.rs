@@ -9,7 +9,7 @@ use clap::Parser;
 use host::cli::args::Args;
 use host_http::message::Message;
 use host_http::request_id::RequestId;
-use host_wasm::{Call, CallError, CompiledModule, Effort, HandlerModule, Values};
+use host_wasm::{Call, CallError, CompiledHandler, Effort, Handler, Values};
 use wasmtime::{Config, Engine, Instance, Module, Store, StoreLimits, StoreLimitsBuilder, Trap};
 
 /// Bytes of a response, or the message of a trap.
@@ -75,18 +75,13 @@ impl Host {
     }
 
     /// Compiles and starts a module. The error is the message of a trap.
-    pub fn start(&self, module: &[u8], effort: Effort) -> Result<HandlerModule, String> {
+    pub fn start(&self, module: &[u8], effort: Effort) -> Result<Handler, String> {
         self.start_with(module, effort, Arc::default())
     }
 
     /// Compiles a module, and starts it with these values.
-    pub fn start_with(
-        &self,
-        module: &[u8],
-        effort: Effort,
-        values: Arc<Values>,
-    ) -> Result<HandlerModule, String> {
-        let module = CompiledModule::compile_here(&self.engine, module, effort).unwrap();
+    pub fn start_with(&self, module: &[u8], effort: Effort, values: Arc<Values>) -> Result<Handler, String> {
+        let module = CompiledHandler::compile_here(&self.engine, module, effort).unwrap();
         let module = self.runtime.block_on(module.start(values)).map_err(trap)?;
         // Only a serving module keeps its instances from one call to the next.
         module.set_serving(true);
@@ -94,7 +89,7 @@ impl Host {
     }
 
     /// Makes one request to a module, which may reuse the instance of an earlier request.
-    pub fn call(&self, module: &HandlerModule, request: &[u8]) -> Outcome {
+    pub fn call(&self, module: &Handler, request: &[u8]) -> Outcome {
         let request = Message::from(request.to_vec());
         let response = self.runtime.block_on(call(module, &request).end());
         response.map(Vec::from).map_err(trap)
@@ -102,7 +97,7 @@ impl Host {
 }
 
 /// Calls a module as a server does, with a request that has just arrived.
-pub fn call<'a>(module: &'a HandlerModule, request: &'a Message) -> Call<'a> {
+pub fn call<'a>(module: &'a Handler, request: &'a Message) -> Call<'a> {
     module.call(request, RequestId::none(), Instant::now())
 }
 

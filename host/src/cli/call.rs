@@ -156,7 +156,7 @@ fn describe(usage: &Usage) -> String {
     };
     let time = usage.time.as_secs_f64() * 1e3;
     let mut text = format!("the call took {time:.3} ms; memory {}, {written}\n", bytes(usage.memory));
-    if usage.grown > 0 {
+    if usage.grown > 0 && usage.written.is_some() {
         text.push_str(&format!(
             "the memory grew by {}, so a server drops the instance, and the next request waits for a new one\n",
             bytes(usage.grown)

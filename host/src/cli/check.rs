@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytesize::ByteSize;
 use handler_sdk::abi;
 use host_http::quote::quoted;
-use host_wasm::{Anatomy, Effort, Size};
+use host_wasm::{Anatomy, Effort, Grant, Kind, Size};
 use serde::Serialize;
 
 use crate::cli::loader::{self, Loader, NotStarted};
@@ -51,6 +51,7 @@ pub struct Check {
 #[derive(Debug, Default, Serialize)]
 struct Report {
     module: String,
+    kind: Kind,
     acceptable: bool,
     error: Option<String>,
     remedy: Option<String>,
@@ -132,10 +133,16 @@ impl Report {
         let sections = anatomy.sections.iter().cloned();
         Report {
             module,
+            kind: anatomy.kind,
             size: file.len(),
             sha256: hash(file),
             exports: anatomy.exports.iter().map(shown).collect(),
-            imports: imports.map(|(from, name)| format!("{} from {}", shown(name), shown(from))).collect(),
+            imports: imports
+                .map(|(from, name)| match anatomy.kind {
+                    Kind::Module => format!("{} from {}", shown(name), shown(from)),
+                    Kind::Component => format!("{} ({})", shown(name), Grant::of(name)),
+                })
+                .collect(),
             memory_pages: anatomy.memory,
             tables: anatomy.tables.clone(),
             sections: sections.map(|(name, size)| Section { name, size }).collect(),
@@ -184,6 +191,9 @@ impl Report {
         if let (Some(error), Some(remedy)) = (&self.error, &self.remedy) {
             line("error", error.clone());
             line("remedy", remedy.clone());
+        }
+        if self.kind == Kind::Component {
+            line("kind", self.kind.to_string());
         }
         line("size", format!("{}, sha256 {}", bytes(self.size), self.sha256));
         if !self.sections.is_empty() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, anyhow};
 use clap::Arg;
-use host_wasm::{CompiledModule, Compilers, Effort, Engine, HandlerModule, ModuleError, Priority, Values};
+use host_wasm::{CompiledHandler, Compilers, Effort, Engine, Handler, ModuleError, Priority, Values};
 
 use crate::config::limits::Limits;
 use crate::config::values::ValueFlags;
@@ -66,7 +66,7 @@ impl Loader {
     }
 
     /// Loads and starts a module, compiled with full optimisation.
-    pub(super) async fn load(&self, path: &Path) -> anyhow::Result<HandlerModule> {
+    pub(super) async fn load(&self, path: &Path) -> anyhow::Result<Handler> {
         let file = read(path, &self.limits)?;
         let context = || format!("cannot call {}", path.display());
         let with_remedy = |cause: &str, remedy: &str| anyhow!("{cause} (remedy: {remedy})");
@@ -87,7 +87,7 @@ impl Loader {
     /// # Errors
     ///
     /// Why the module does not start, and the remedy.
-    pub(super) async fn start(&self, compiled: CompiledModule) -> Result<HandlerModule, NotStarted> {
+    pub(super) async fn start(&self, compiled: CompiledHandler) -> Result<Handler, NotStarted> {
         if !self.values.is_empty() && !compiled.takes_values() {
             return Err(NotStarted { cause: NO_CONFIGURE.into(), remedy: TAKE_VALUES.into() });
         }
@@ -102,8 +102,8 @@ impl Loader {
         &self,
         file: &Arc<[u8]>,
         effort: Effort,
-    ) -> Result<CompiledModule, ModuleError> {
-        CompiledModule::compile(&self.engine, &self.compilers, file, effort, Priority::Awaited).await
+    ) -> Result<CompiledHandler, ModuleError> {
+        CompiledHandler::compile(&self.engine, &self.compilers, file, effort, Priority::Awaited).await
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use host_http::quote::quoted;
-use host_wasm::{CallError, HandlerModule};
+use host_wasm::{CallError, Handler};
 
 use crate::cli::loader::{self, Loader};
 use crate::cli::output::{one_line, print};
@@ -139,7 +139,7 @@ fn recorded_in(folder: &Path) -> io::Result<Vec<OsString>> {
 
 type Outcome = Result<Answer, Fault>;
 
-async fn send(recorded: &Recorded, module: &HandlerModule) -> Outcome {
+async fn send(recorded: &Recorded, module: &Handler) -> Outcome {
     let (method, _) = recorded.request_line();
     call(module, &recorded.message, &method).await.0
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use host_wasm::{HandlerModule, Usage};
+use host_wasm::{Handler, Usage};
 use http::{HeaderMap, Method};
 use tokio::task::yield_now;
 
@@ -79,9 +79,9 @@ impl Replay {
 /// Two versions, and the rules by which their answers are compared.
 pub struct Pair {
     /// Current version.
-    pub current: Arc<HandlerModule>,
+    pub current: Handler,
     /// Version that is compared with the current version.
-    pub candidate: Arc<HandlerModule>,
+    pub candidate: Handler,
     /// Rules of the comparison.
     pub rules: Arc<Rules>,
     /// Whether the candidate is in a rollout or was published. Then its code may still be
@@ -103,7 +103,7 @@ pub struct Compared {
 }
 
 impl Pair {
-    fn near(&self, module: &HandlerModule) -> Duration {
+    fn near(&self, module: &Handler) -> Duration {
         if self.is_live { near(module) } else { module.limits().deadline / NEAR_DEADLINE }
     }
 
@@ -200,11 +200,7 @@ impl Compared {
 /// that fails while the other does not, if there is one. A version fails by a fault, or with a
 /// status of 500 or above. A missed deadline that may be chance does not count, and the old version
 /// counts only if it misses its deadline.
-pub async fn fails_alone(
-    [new, old]: [&HandlerModule; 2],
-    exchange: &Exchange,
-    new_first: bool,
-) -> Option<Side> {
+pub async fn fails_alone([new, old]: [&Handler; 2], exchange: &Exchange, new_first: bool) -> Option<Side> {
     let method = Method::from_bytes(exchange.method.as_bytes()).ok()?;
     let call = async |module| outcome(call_again(module, &exchange.message, &method).await);
     let (new_outcome, old_outcome) = if new_first {
@@ -232,7 +228,7 @@ fn is_chance(good: &Outcome, failed: &Outcome, near: Duration) -> bool {
 
 /// Returns the time above which a successful call counts as near the deadline, when `module` has
 /// missed its deadline in a rollout or after it was published.
-fn near(module: &HandlerModule) -> Duration {
+fn near(module: &Handler) -> Duration {
     let is_optimised = module.unoptimised().is_none();
     module.limits().deadline / if is_optimised { NEAR_DEADLINE } else { NEAR_UNOPTIMISED }
 }

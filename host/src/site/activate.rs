@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use host_wasm::{CallError, CompiledModule, Compilers, Effort, Engine, Priority};
+use host_wasm::{CallError, CompiledHandler, Compilers, Effort, Engine, Priority};
 use serde::Serialize;
 use thiserror::Error;
 
@@ -126,7 +126,7 @@ impl Activator {
         label: Label,
         file: &Arc<[u8]>,
         demand: &Demand,
-        compiled: Option<CompiledModule>,
+        compiled: Option<CompiledHandler>,
         priority: Priority,
         times: &mut Times,
     ) -> Result<Version, Rejection> {
@@ -153,7 +153,7 @@ impl Activator {
             remedy: Some(remedy::of_start(&error, lacks_values)),
             ..times.rejection(format!("the module does not start: {error}"))
         })?;
-        let version = Version { label, module: module.into(), requests: Arc::default() };
+        let version = Version { label, module, requests: Arc::default() };
         let probed = times.measure(Stage::Probe, probe(&version, &demand.probes)).await;
         probed.map_err(|error| times.rejection(error.to_string()))?;
         Ok(version)
@@ -164,8 +164,8 @@ impl Activator {
         file: &Arc<[u8]>,
         priority: Priority,
         times: &mut Times,
-    ) -> Result<CompiledModule, Rejection> {
-        let work = CompiledModule::compile(&self.engine, &self.compilers, file, Effort::Quick, priority);
+    ) -> Result<CompiledHandler, Rejection> {
+        let work = CompiledHandler::compile(&self.engine, &self.compilers, file, Effort::Quick, priority);
         let error = match times.measure(Stage::Compile, work).await {
             Ok(compiled) => return Ok(compiled),
             Err(error) => error,

@@ -77,7 +77,7 @@ impl Current {
         traffic.versions().for_each(|version| version.module.set_serving(true));
         let traffic = Arc::new(traffic);
         let before = self.0.swap(Arc::clone(&traffic));
-        let is_used = |old: &Version| traffic.versions().any(|new| Arc::ptr_eq(&new.module, &old.module));
+        let is_used = |old: &Version| traffic.versions().any(|new| new.module.is(&old.module));
         before.versions().filter(|old| !is_used(old)).for_each(|old| old.module.set_serving(false));
     }
 }

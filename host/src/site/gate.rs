@@ -82,12 +82,10 @@ impl Shared {
         against: Option<Arc<Version>>,
     ) -> Result<Report, String> {
         let journal = self.settings.journal.all_within(proof).iter().map(Arc::downgrade).collect();
-        let current = against.map_or_else(
-            || Arc::clone(&self.versions.current().module),
-            |version| Arc::clone(&version.module),
-        );
+        let current =
+            against.map_or_else(|| self.versions.current().module.clone(), |version| version.module.clone());
         debug!(site = self.site(), "recent requests are tried on {}", candidate.label);
-        let (candidate, rules) = (Arc::clone(&candidate.module), Arc::clone(&proof.rules));
+        let (candidate, rules) = (candidate.module.clone(), Arc::clone(&proof.rules));
         let pair = Pair { current, candidate, rules, is_live: false };
         let replay = Replay { pair, accept, examples, time };
         self.settings.replays.run_while_wanted(replay.run(journal)).await

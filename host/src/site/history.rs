@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use host_wasm::CompiledModule;
+use host_wasm::CompiledHandler;
 
 use crate::clock;
 use crate::config::swap::SwapLimits;
@@ -264,7 +264,7 @@ impl History {
     }
 
     /// Returns the compiled module with this hash from the newest version that still has it.
-    pub fn compiled(&self, sha256: &str) -> Option<CompiledModule> {
+    pub fn compiled(&self, sha256: &str) -> Option<CompiledHandler> {
         let mut versions = self.records.iter().rev().filter_map(|record| match &record.state {
             RecordState::Good(version) | RecordState::Rollout(version) => Some(version),
             RecordState::Candidate | RecordState::Rejected(_) => None,

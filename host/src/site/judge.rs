@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use host_wasm::HandlerModule;
+use host_wasm::Handler;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 use tracing::{info, warn};
@@ -133,7 +133,7 @@ impl LiveJudge {
         &self,
         fact: u64,
         exchange: &Exchange,
-        modules: [&HandlerModule; 2],
+        modules: [&Handler; 2],
         new_first: bool,
     ) -> Option<Side> {
         if !self.findings.lock().0.wants(fact) {
@@ -150,7 +150,7 @@ impl LiveJudge {
         &self,
         fact: u64,
         exchange: &Exchange,
-        [new, old]: [Arc<HandlerModule>; 2],
+        [new, old]: [Handler; 2],
         new_first: bool,
     ) -> Option<Side> {
         if self.shared.settings.journal.leaves_out(&exchange.method, &exchange.target) {
@@ -189,10 +189,10 @@ impl LiveJudge {
         }
     }
 
-    fn module(&self, number: u64) -> Option<Arc<HandlerModule>> {
+    fn module(&self, number: u64) -> Option<Handler> {
         let history = self.shared.versions.history();
         let version = history.find(number).or_else(|| history.candidate(number))?;
-        Some(Arc::clone(&version.module))
+        Some(version.module.clone())
     }
 }
 

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
-use host_wasm::{CompiledModule, Effort, Priority};
+use host_wasm::{CompiledHandler, Effort, Priority};
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 use tracing::{debug, warn};
@@ -51,7 +51,7 @@ async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) 
         let compiled = match shelf.optimised(&sha256, engine) {
             Some(compiled) => compiled,
             None => {
-                CompiledModule::compile(engine, compilers, &file, Effort::Thorough, Priority::Idle).await?
+                CompiledHandler::compile(engine, compilers, &file, Effort::Thorough, Priority::Idle).await?
             }
         };
         shelf.put(&sha256, &compiled);
@@ -67,7 +67,7 @@ async fn optimise(shared: Arc<Shared>, version: Weak<Version>, file: Arc<[u8]>) 
         Ok(module) => {
             let time = format!("{:.1} ms", since.elapsed().as_secs_f64() * 1e3);
             let (label, requests) = (version.label.clone(), Arc::clone(&version.requests));
-            let better = Arc::new(Version { label, module: module.into(), requests });
+            let better = Arc::new(Version { label, module, requests });
             if shared.versions.replace(&version, better) {
                 debug!(site = shared.site(), version = number, %time, "optimised");
                 // Holds the version until no request uses it, so that its first code is

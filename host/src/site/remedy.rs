@@ -1,7 +1,7 @@
 //! Remedies: what to change in modules that cannot serve, or that could be better.
 
 use handler_sdk::abi;
-use host_wasm::{Anatomy, CallError, ModuleError};
+use host_wasm::{Anatomy, CallError, Kind, ModuleError};
 use serde::Serialize;
 
 /// Cause of the rejection of a module that cannot take configuration values, although some are set
@@ -137,7 +137,6 @@ pub(crate) fn of_module(error: &ModuleError, language: Language) -> String {
         E::TooLarge { .. } => {
             "build it with --release and strip = \"debuginfo\", or allow more by --module-max"
         }
-        E::Component => "build with --target wasm32-unknown-unknown, without the step that makes a component",
         E::OtherText | E::NotWasm { .. } => {
             "name the .wasm file that cargo build --target wasm32-unknown-unknown has written"
         }
@@ -145,7 +144,9 @@ pub(crate) fn of_module(error: &ModuleError, language: Language) -> String {
         E::Invalid(cause) if is_limit(cause) => {
             "make the part that is named smaller: WebAssembly itself has this limit, and no flag changes it"
         }
-        E::Invalid(_) => "build it again, without WebAssembly features that are not supported by all engines",
+        E::Invalid(_) | E::InvalidComponent(_) => {
+            "build it again, without WebAssembly features that are not supported by all engines"
+        }
         E::TooDemanding(_) => {
             "make its memory or its tables smaller, or allow more by --memory-max and --table-max"
         }
@@ -175,7 +176,15 @@ pub(crate) fn of_module(error: &ModuleError, language: Language) -> String {
         E::ExportMissing { name, .. } if name == abi::MEMORY => {
             return format!("export it: (memory (export \"{name}\") 1) in text; linkers do so by default");
         }
+        E::ExportMissing { name, .. } if name.starts_with("wasi:") => {
+            "build a component of the world wasi:http/proxy, in Rust by wasi::http::proxy::export!(...) and --target wasm32-wasip2; \
+             or a module for wasm32-unknown-unknown, which is no component"
+        }
         E::ExportMissing { .. } => language.export(),
+        E::NotGranted { .. } => {
+            "remove what uses it: a component gets WASI 0.2 as wasi:http/proxy has it, and nothing else"
+        }
+        E::Unfit(_) => "build it for a release of WASI 0.2, with an up-to-date version of its tools",
         E::ExportType { .. } => "give the function that type, or another name",
         E::ImportUnknown { module, .. } if module.starts_with("wasi") => {
             "build for wasm32-unknown-unknown rather than WASI: a handler has no access to files, clocks or sockets"
@@ -241,15 +250,17 @@ fn lacks_descriptors(cause: &str) -> bool {
 /// instance can be reset after a request and used again; [`None`] if that is unknown.
 pub(crate) fn warnings(anatomy: &Anatomy, put_back: Option<bool>) -> Vec<Warning> {
     let language = Language::of(anatomy);
+    let is_component = anatomy.kind == Kind::Component;
     let mut warnings = Vec::new();
     let mut warn = |what: String, remedy: &str| warnings.push(Warning { what, remedy: remedy.into() });
     let pages = anatomy.memory.map_or(0, |memory| memory.initial);
-    if anatomy.has_default_stack {
+    // The stack of a component is that of the libraries for WASI.
+    if anatomy.has_default_stack && !is_component {
         warn(
             format!("its stack takes 1 MiB, most of the {pages} pages that each instance starts with"),
             language.stack(),
         );
-    } else if pages > PAGES_WITHOUT_WARNING {
+    } else if pages > PAGES_WITHOUT_WARNING && !is_component {
         let mebibytes = (pages * PAGE) as f64 / f64::from(1 << 20);
         warn(
             format!("its memory starts at {pages} pages ({mebibytes:.1} MiB) for each instance"),
@@ -266,14 +277,14 @@ pub(crate) fn warnings(anatomy: &Anatomy, put_back: Option<bool>) -> Vec<Warning
             language.debug_info(),
         );
     }
-    if put_back == Some(false) {
+    if put_back == Some(false) && !is_component {
         let what = anatomy.changes_for_good.as_deref().unwrap_or("what it does");
         warn(
             format!("each request gets a new instance, which is slower: {what} cannot be reset"),
             "do not change tables or drop segments; compiled Rust does neither by default",
         );
     }
-    if anatomy.exports.iter().any(|name| name == "_start" || name == "main") {
+    if !is_component && anatomy.exports.iter().any(|name| name == "_start" || name == "main") {
         warn(
             "it looks like a program, but its exported start function is never called".into(),
             &format!("move work that is done once to `{}`", abi::INITIALIZE),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use host_wasm::{CompiledModule, Engine, SharedCode};
+use host_wasm::{CompiledHandler, Engine, SharedCode};
 
 /// Machine code of modules, by the SHA-256 of the module. Has the code only as long as a version
 /// uses it.
@@ -21,9 +21,9 @@ struct Shared {
 impl Shelf {
     /// Returns the code of a module for `engine`, the engine of a site, if a version of any site
     /// uses the code.
-    pub(super) fn get(&self, sha256: &str, engine: &Engine) -> Option<CompiledModule> {
+    pub(super) fn get(&self, sha256: &str, engine: &Engine) -> Option<CompiledHandler> {
         let code = self.lock().get(sha256).cloned();
-        code?.module(engine)
+        code?.handler(engine)
     }
 
     /// Waits until no other site optimises a module. Then other sites wait until the returned guard
@@ -34,14 +34,14 @@ impl Shelf {
 
     /// Returns the optimised code of a module for `engine`, the engine of a site, if a version of
     /// any site uses the code.
-    pub(super) fn optimised(&self, sha256: &str, engine: &Engine) -> Option<CompiledModule> {
+    pub(super) fn optimised(&self, sha256: &str, engine: &Engine) -> Option<CompiledHandler> {
         let code = self.lock().get(sha256).cloned();
-        code.filter(SharedCode::is_optimised)?.module(engine)
+        code.filter(SharedCode::is_optimised)?.handler(engine)
     }
 
     /// Makes the code of a module available to all sites. Forgets code that no version uses any
     /// more.
-    pub(super) fn put(&self, sha256: &str, module: &CompiledModule) {
+    pub(super) fn put(&self, sha256: &str, module: &CompiledHandler) {
         let mut codes = self.lock();
         codes.retain(|_, code| code.is_used());
         codes.insert(sha256.to_owned(), module.shared_code());

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytesize::ByteSize;
 use host_http::quote::quoted;
-use host_wasm::{HandlerModule, Values};
+use host_wasm::{Handler, Values};
 use serde::{Deserialize, Serialize};
 
 use crate::hex;
@@ -30,7 +30,7 @@ pub struct Version {
     /// Number, origin, size and hash.
     pub label: Label,
     /// Compiled module.
-    pub module: Arc<HandlerModule>,
+    pub module: Handler,
     /// Counts of the requests to this version. When optimised code replaces the first code of the
     /// version, the same counts go on.
     pub requests: Arc<ByKind>,

@@ -12,7 +12,7 @@ use host_http::request::{BadRequest, Origin, Tls, check_head, encode};
 use host_http::request_head::RequestHead;
 use host_http::request_id::RequestId;
 use host_http::response::{self, Places};
-use host_wasm::{CallError, HandlerModule, Usage, Values};
+use host_wasm::{CallError, Handler, Usage, Values};
 use http::header::{CONTENT_LENGTH, HOST, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 
@@ -89,7 +89,7 @@ pub fn add_field(request: &mut Request<Bytes>, line: &str) -> Result<(), String>
 
 /// Sends a request to a module. Returns the response, or the fault with which the host would answer
 /// a client instead, and the resources that the call used.
-pub async fn send(request: &Request<Bytes>, module: &HandlerModule) -> (Result<Answer, Fault>, Usage) {
+pub async fn send(request: &Request<Bytes>, module: &Handler) -> (Result<Answer, Fault>, Usage) {
     send_with(request, &Facts::default(), module).await
 }
 
@@ -98,7 +98,7 @@ pub async fn send(request: &Request<Bytes>, module: &HandlerModule) -> (Result<A
 pub async fn send_with(
     request: &Request<Bytes>,
     facts: &Facts,
-    module: &HandlerModule,
+    module: &Handler,
 ) -> (Result<Answer, Fault>, Usage) {
     match encoded(request, facts) {
         Ok(message) => call(module, &message, request.method()).await,
@@ -159,11 +159,7 @@ fn with_head<T>(
 /// Calls a module with the encoded bytes of a request, and decodes the response. `method` is the
 /// method of the request. Returns the response, or the fault with which the host would answer a
 /// client instead, and the resources that the call used.
-pub async fn call(
-    module: &HandlerModule,
-    message: &Message,
-    method: &Method,
-) -> (Result<Answer, Fault>, Usage) {
+pub async fn call(module: &Handler, message: &Message, method: &Method) -> (Result<Answer, Fault>, Usage) {
     let (returned, usage) = module.call_and_measure(message, RequestId::none()).await;
     (answer(module, returned, method), usage)
 }
@@ -172,7 +168,7 @@ pub async fn call(
 /// the response, or the fault with which the host would answer a client instead, and the resources
 /// that the call used.
 pub async fn call_again(
-    module: &HandlerModule,
+    module: &Handler,
     message: &Message,
     method: &Method,
 ) -> (Result<Answer, Fault>, Usage) {
@@ -180,11 +176,7 @@ pub async fn call_again(
     (answer(module, returned, method), usage)
 }
 
-fn answer(
-    module: &HandlerModule,
-    returned: Result<Bytes, CallError>,
-    method: &Method,
-) -> Result<Answer, Fault> {
+fn answer(module: &Handler, returned: Result<Bytes, CallError>, method: &Method) -> Result<Answer, Fault> {
     let head_max = module.limits().response_head_max;
     returned.map_err(Fault::from).and_then(|bytes| Answer::new(&bytes, method, head_max))
 }

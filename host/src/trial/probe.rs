@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use anyhow::{anyhow, bail};
 use bytes::Bytes;
-use host_wasm::HandlerModule;
+use host_wasm::Handler;
 use http::Request;
 
 use crate::trial::exchange::{self, Answer};
@@ -40,7 +40,7 @@ impl Probe {
     /// # Errors
     ///
     /// One line with the fault, or with the first expectation that was not met.
-    pub async fn send(&self, module: &HandlerModule) -> anyhow::Result<()> {
+    pub async fn send(&self, module: &Handler) -> anyhow::Result<()> {
         let (answer, _) = exchange::send(&self.request, module).await;
         let values = module.values();
         let answer = answer.map_err(|fault| {

@@ -170,8 +170,10 @@ impl Admission {
                 return result;
             }
             drop(turn);
-            // Lets other calls of the thread run: a turn that is free is taken again at once.
-            yield_now().await;
+            // Until the call is woken, because a turn that is free would be taken again at once: a
+            // call that yields is woken when the other calls of the thread have run, and one that
+            // waits when it can go on.
+            woken().await;
         }
     }
 
@@ -192,6 +194,13 @@ impl Drop for Short<'_> {
             runs.store(false, Relaxed);
         }
     }
+}
+
+/// Waits until the task is woken.
+async fn woken() {
+    let mut is_first = true;
+    std::future::poll_fn(|_| if std::mem::take(&mut is_first) { Poll::Pending } else { Poll::Ready(()) })
+        .await;
 }
 
 /// Returns the number of serving threads: the workers of the current runtime, or the

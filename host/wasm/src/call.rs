@@ -24,9 +24,9 @@ use crate::call_error::CallError;
 use crate::call_state::CallState;
 use crate::engine::Engine;
 use crate::failure::{Stopped, invoke};
-use crate::handler::HandlerModule;
 use crate::instance::Instance;
 use crate::permits::Permit;
+use crate::started::HandlerModule;
 use crate::{deadline, memory};
 
 /// Bytes of a response above which a short call yields after the copy, which takes a tenth of
@@ -35,7 +35,7 @@ const LARGE_COPY: usize = 1 << 20;
 
 /// Ticks after which a call on a fiber counts as long. A short one may meet a tick or two, when
 /// other threads use its core.
-const LONG_TICKS: u32 = 3;
+pub(super) const LONG_TICKS: u32 = 3;
 
 /// A started call.
 pub enum Call<'a> {

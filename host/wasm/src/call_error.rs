@@ -85,6 +85,41 @@ pub enum CallError {
         /// The span and the size of the memory.
         cause: BadSpan,
     },
+    /// A component ended without a response.
+    #[error("it ended without a response; expected it to call `response-outparam.set`")]
+    NoResponse,
+    /// A component answered with an error instead of a response.
+    #[error("it answered with an error instead of a response: {code}")]
+    ErrorCode {
+        /// The error code of `wasi:http`.
+        code: String,
+    },
+    /// A component gave up the body of its response.
+    #[error(
+        "it gave up its response after {written} bytes of the body; expected it to call `outgoing-body.finish`"
+    )]
+    Unfinished {
+        /// Length of what it has written, in bytes.
+        written: usize,
+    },
+    /// The body that a component has written has another length than its head says.
+    #[error("it wrote {written} bytes of a body whose content-length is {stated}")]
+    BodyLength {
+        /// Length in the head, in bytes.
+        stated: u64,
+        /// Length of what it has written, in bytes.
+        written: usize,
+    },
+    /// The response of a component is longer than `--response-max`. How long it would have been
+    /// is unknown.
+    #[error("its response is longer than {limit} bytes (--response-max)")]
+    ResponseGrewTooLong {
+        /// The limit in bytes.
+        limit: usize,
+    },
+    /// The message is none that the host encodes, as a recorded one may be.
+    #[error("the message is not a request that the host has encoded, so no component can get it")]
+    Unreadable,
     /// The response is longer than `--response-max`.
     #[error("its response is {length} bytes long, more than {limit} (--response-max)")]
     ResponseTooLong {

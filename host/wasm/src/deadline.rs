@@ -101,11 +101,11 @@ pub(super) struct Ticker {
 }
 
 impl Ticker {
-    /// Starts the ticker thread.
-    pub(super) fn start(engine: EngineWeak, common: Arc<Common>) -> io::Result<Ticker> {
+    /// Starts the ticker thread of an engine under this name.
+    pub(super) fn start(name: &'static str, engine: EngineWeak, common: Arc<Common>) -> io::Result<Ticker> {
         let asleep = Arc::new(AtomicBool::new(false));
         let its_asleep = Arc::clone(&asleep);
-        let thread = health::keep_running("epoch", move || {
+        let thread = health::keep_running(name, move || {
             let mut idle_ticks = 0;
             while let Some(engine) = engine.upgrade() {
                 engine.increment_epoch();

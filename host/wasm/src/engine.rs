@@ -1,22 +1,21 @@
 //! The wasmtime engine: one for the process, shared by all sites and all versions of their
 //! handlers. Each site has limits and permits of its own.
 
-use std::num::NonZeroUsize;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use wasmtime::{Config, InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
-use wasmtime::{WasmBacktraceDetails, WasmFeatures};
+use wasmtime::{InstanceAllocationStrategy, Linker, PoolingAllocationConfig};
 
 use crate::admission::{Admission, Calls, Common, INSTANCES_SPARE, serving_threads};
 use crate::call_state::CallState;
+use crate::component::engine::ComponentEngine;
+use crate::config::{STACK_MAX, config};
 use crate::deadline::Ticker;
 use crate::engine_error::EngineError;
 use crate::limits::CallLimits;
 use crate::long_threads::LongThreads;
-use crate::name::{FRAMES_MAX, RUNTIME_FRAMES_MAX};
 use crate::reused::Reused;
 use crate::slots::Slots;
-use crate::{import, mappings, proposals};
+use crate::{import, mappings};
 
 /// Most tables of a module. Compilers emit one; hand-written modules may have a few.
 pub const TABLES_MAX: u32 = 4;
@@ -26,9 +25,6 @@ pub const TABLES_MAX: u32 = 4;
 /// cheap, and bounds the memory of unused slots.
 const KEEP_RESIDENT: usize = 128 << 10;
 
-/// Most bytes of native stack for a call, which traps when it needs more.
-pub const STACK_MAX: usize = 512 << 10;
-
 /// The wasmtime engine with everything that all modules share, for the modules of one site.
 #[derive(Clone)]
 pub struct Engine {
@@ -37,6 +33,8 @@ pub struct Engine {
 }
 
 struct Shared {
+    /// Limits of the pools.
+    limits: CallLimits,
     engine: wasmtime::Engine,
     linker: Linker<CallState>,
     common: Arc<Common>,
@@ -48,9 +46,11 @@ struct Shared {
     /// Most stretches (see `mappings`) with which an instance is still reset.
     stretches: u32,
     ticker: Ticker,
+    /// The engine for components. Made when the first one comes.
+    components: Mutex<Option<Arc<ComponentEngine>>>,
 }
 
-/// What the modules of one site share.
+/// What the handlers of one site share.
 struct Site {
     limits: CallLimits,
     /// Made at the first use, so that only sites that call count as sites.
@@ -76,16 +76,26 @@ impl Engine {
         import::define(&mut linker).map_err(other)?;
         let threads = serving_threads();
         let common = Common::new(limits, threads);
-        let ticker = Ticker::start(engine.weak(), Arc::clone(&common))
+        let ticker = Ticker::start("epoch", engine.weak(), Arc::clone(&common))
             .map_err(|error| EngineError::Other(format!("cannot start the thread for deadlines: {error}")))?;
         let long_threads = LongThreads::start(threads).map_err(|error| {
             EngineError::Other(format!("cannot start the threads for long calls: {error}"))
         })?;
         let (responses, slots) = (Reused::new(limits), Slots::new(slots(limits) - INSTANCES_SPARE));
-        let shared =
-            Shared { engine, linker, common, threads, long_threads, responses, slots, stretches, ticker };
-        let shared = Arc::new(shared);
-        Ok(Engine { site: Site::new(limits), shared })
+        let shared = Shared {
+            limits: limits.clone(),
+            engine,
+            linker,
+            common,
+            threads,
+            long_threads,
+            responses,
+            slots,
+            stretches,
+            ticker,
+            components: Mutex::new(None),
+        };
+        Ok(Engine { site: Site::new(limits), shared: Arc::new(shared) })
     }
 
     /// Returns the engine for another site, with limits of its own. Memory, tables and all
@@ -95,6 +105,20 @@ impl Engine {
         let engine = Engine { site: Site::new(limits), shared: Arc::clone(&self.shared) };
         engine.admission();
         engine
+    }
+
+    /// Returns the engine for components, which is made for the first of them.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses address space or a thread.
+    pub(super) fn components(&self) -> Result<Arc<ComponentEngine>, EngineError> {
+        let Shared { limits, common, components, .. } = &*self.shared;
+        let mut made = components.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = &*made {
+            return Ok(Arc::clone(engine));
+        }
+        Ok(Arc::clone(made.insert(Arc::new(ComponentEngine::new(limits, common)?))))
     }
 
     pub(super) fn wasmtime(&self) -> &wasmtime::Engine {
@@ -188,30 +212,4 @@ fn pool(limits: &CallLimits) -> PoolingAllocationConfig {
         .linear_memory_keep_resident(KEEP_RESIDENT)
         .table_keep_resident(KEEP_RESIDENT);
     pool
-}
-
-/// Returns the settings that compiled code depends on. Compile processes and the
-/// server must use the same ones.
-pub(super) fn config() -> Config {
-    let mut config = Config::new();
-    config
-        // Compiled code checks a counter in every loop and function, and calls the host
-        // when the ticker has incremented it.
-        .epoch_interruption(true)
-        .max_wasm_stack(STACK_MAX)
-        // Not needed: no message shows a position inside a function, and no debugger
-        // unwinds the code. Both cost time to compile.
-        .generate_address_map(false)
-        .native_unwind_info(false)
-        .wasm_features(WasmFeatures::all(), false)
-        .wasm_features(proposals::ON, true)
-        // A trap lists as many functions as messages show and leave out, and one helper that
-        // the host may have added. Positions in the source are never looked up.
-        .wasm_backtrace_max_frames(NonZeroUsize::new(FRAMES_MAX + RUNTIME_FRAMES_MAX + 1))
-        .wasm_backtrace_details(WasmBacktraceDetails::Disable)
-        // These two settings make a request give the same response on every machine:
-        // WebAssembly leaves the bits of NaNs and the results of relaxed SIMD open.
-        .cranelift_nan_canonicalization(true)
-        .relaxed_simd_deterministic(true);
-    config
 }

@@ -76,7 +76,8 @@ fn named(frame: &FrameInfo) -> String {
 }
 
 fn is_runtime(name: &str) -> bool {
-    RUNTIME.iter().any(|part| name.contains(part))
+    // The first is that of the C library for WASI.
+    name == "abort" || RUNTIME.iter().any(|part| name.contains(part))
 }
 
 /// Returns whether a trap means that the module's stack, which lies in its memory, overflowed.

@@ -1,201 +1,164 @@
-//! A started module: the handler of one version, with its idle instances.
+//! A started handler of either kind, as the host calls it. The kinds are a closed set, so
+//! each call costs one comparison more than a call of the kind itself.
 
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Instant;
 
+use bytes::Bytes;
+use host_http::client_net::ClientNet;
+use host_http::message::Message;
 use host_http::request_id::RequestId;
 
+use crate::call::Call;
 use crate::call_error::CallError;
-use crate::call_state::CallState;
-use crate::code::Code;
+use crate::component::handler::ComponentHandler;
 use crate::engine::Engine;
-use crate::failure::Stopped;
-use crate::idle::Idle;
-use crate::instance::Instance;
 use crate::limits::CallLimits;
-use crate::long_targets::LongTargets;
-use crate::module::CompiledModule;
-use crate::snapshot::Snapshot;
+use crate::measure::Usage;
+use crate::started::HandlerModule;
 use crate::values::Values;
-use crate::verify;
 
-/// A module that meets the contract, has run `_initialize` and has its values.
-pub struct HandlerModule {
-    engine: Engine,
-    code: Arc<Code>,
-    /// The snapshot, and the idle instances that were reset to it. [`None`] if each
-    /// request needs a new instance.
-    kept: Option<(Snapshot, Arc<Idle>)>,
-    unoptimised: Option<Arc<[u8]>>,
-    /// Whether the latest calls grew their instances' memory. A grown instance cannot be
-    /// reset, so new instances are then not prepared for a reset.
-    grows: AtomicBool,
-    draws: bool,
-    values: Arc<Values>,
-    pub(super) long_targets: LongTargets,
+/// The handler of one version. A clone is the same handler.
+#[derive(Clone)]
+pub enum Handler {
+    /// A module that gets the bytes of a request, and returns those of the response.
+    Bytes(Arc<HandlerModule>),
+    /// A component that exports `wasi:http/incoming-handler`.
+    Component(Arc<ComponentHandler>),
 }
 
-impl CompiledModule {
-    /// Starts the module: runs its start function and `_initialize`, gives it the values if
-    /// it takes them, and takes the snapshot if the module can be reset.
-    ///
-    /// # Errors
-    ///
-    /// [`CallError`] when the start function, `_initialize` or `configure` fails.
-    pub async fn start(self, values: Arc<Values>) -> Result<HandlerModule, CallError> {
-        self.start_as(false, values).await
-    }
-
-    /// Starts the module, and drops its log lines, because an earlier start of this module
-    /// has logged them.
-    ///
-    /// # Errors
-    ///
-    /// [`CallError`] when the start function, `_initialize` or `configure` fails.
-    pub async fn start_quietly(self, values: Arc<Values>) -> Result<HandlerModule, CallError> {
-        self.start_as(true, values).await
-    }
-
-    async fn start_as(self, quiet: bool, values: Arc<Values>) -> Result<HandlerModule, CallError> {
-        let CompiledModule { engine, code, unoptimised } = self;
-        let permit = engine.admission().begin_candidate().await?;
-        engine.wake_ticker();
-        let state = CallState::new(engine.limits(), RequestId::none(), Instant::now()).with(&values);
-        let mut instance =
-            Instance::new(engine.slots().enter(), &code, if quiet { state.quiet() } else { state }).await?;
-        let kept = match &code.data {
-            Some(data) => {
-                let snapshot = Snapshot::after_initialising(instance, data, engine.stretches()).await?;
-                let idle = Arc::new(Idle::new(engine.limits().instances, engine.threads()));
-                let weak: Weak<Idle> = Arc::downgrade(&idle);
-                engine.slots().register(weak);
-                Some((snapshot, idle))
-            }
-            None => {
-                instance.initialise().await?;
-                None
-            }
-        };
-        drop(permit);
-        let draws = verify::draws(code.instance.module());
-        Ok(HandlerModule {
-            engine,
-            code,
-            kept,
-            unoptimised,
-            grows: AtomicBool::new(false),
-            draws,
-            values,
-            long_targets: LongTargets::new(),
-        })
-    }
-}
-
-impl HandlerModule {
-    /// Returns the compiled module with its current code, optimised or not, to start the
-    /// module again.
-    pub fn compiled(&self) -> CompiledModule {
-        CompiledModule {
-            engine: self.engine.clone(),
-            code: Arc::clone(&self.code),
-            unoptimised: self.unoptimised(),
+impl Handler {
+    /// Returns whether two are the same handler, and not only equal ones.
+    pub fn is(&self, other: &Handler) -> bool {
+        match (self, other) {
+            (Handler::Bytes(one), Handler::Bytes(other)) => Arc::ptr_eq(one, other),
+            (Handler::Component(one), Handler::Component(other)) => Arc::ptr_eq(one, other),
+            _ => false,
         }
     }
 
-    /// Returns the module's file if it is still to be compiled with more effort.
+    /// Calls the handler with one request. The response is not checked yet. The
+    /// deadline counts from `since`, or from the end of a wait for a permit.
+    ///
+    /// A short call of a module has finished when this returns. A long one, and that of a
+    /// component, runs in this task.
+    pub fn call<'a>(&'a self, request: &'a Message, id: RequestId, since: Instant) -> Call<'a> {
+        match self {
+            Handler::Bytes(module) => module.call(request, id, since),
+            Handler::Component(component) => component.call(None, request, id, since),
+        }
+    }
+
+    /// Calls the handler for a client. The clients share the permits for long calls, which
+    /// run on threads of their own. Such a call takes the request, and gives it back unless it
+    /// is dropped before its end.
+    pub fn call_for<'a>(
+        &'a self,
+        client: Option<ClientNet>,
+        request: &'a mut Message,
+        id: RequestId,
+        since: Instant,
+    ) -> Call<'a> {
+        match self {
+            Handler::Bytes(module) => module.call_for(client, request, id, since),
+            Handler::Component(component) => component.call(client, request, id, since),
+        }
+    }
+
+    /// Calls the handler with one request, and measures the call. Uses the permits of
+    /// candidates, so it does not compete with served requests.
+    pub async fn call_and_measure(
+        &self,
+        request: &Message,
+        id: RequestId,
+    ) -> (Result<Bytes, CallError>, Usage) {
+        match self {
+            Handler::Bytes(module) => module.call_and_measure(request, id).await,
+            Handler::Component(component) => component.measure(request, id, false).await,
+        }
+    }
+
+    /// Calls the handler as [`Handler::call_and_measure`] does, and drops its log lines,
+    /// because the request was served before.
+    pub async fn call_again(&self, request: &Message) -> (Result<Bytes, CallError>, Usage) {
+        match self {
+            Handler::Bytes(module) => module.call_again(request).await,
+            Handler::Component(component) => component.measure(request, RequestId::none(), true).await,
+        }
+    }
+
+    /// Returns the handler's file if it is still to be compiled with more effort.
     pub fn unoptimised(&self) -> Option<Arc<[u8]>> {
-        self.unoptimised.clone()
+        match self {
+            Handler::Bytes(module) => module.unoptimised(),
+            Handler::Component(component) => component.unoptimised(),
+        }
     }
 
     /// Returns the memory of the handler without its instances, in bytes: code, data
-    /// segments, snapshot, and the module's file while the second compilation is still to
-    /// come.
+    /// segments, snapshot, and the file while the second compilation is still to come.
     pub fn memory(&self) -> usize {
-        let file = self.unoptimised.as_ref().map_or(0, |file| file.len());
-        self.code.size() + self.image_bytes() + file
+        match self {
+            Handler::Bytes(module) => module.memory(),
+            Handler::Component(component) => component.memory(),
+        }
     }
 
     /// Returns whether instances are reset after a request, rather than created anew.
     pub fn resets_instances(&self) -> bool {
-        self.kept.is_some()
+        match self {
+            Handler::Bytes(module) => module.resets_instances(),
+            Handler::Component(_) => false,
+        }
     }
 
-    /// Returns whether the module draws random bits, so that its requests need a seed.
+    /// Returns whether the handler may draw random bits, so that its requests need a seed.
     pub fn draws(&self) -> bool {
-        self.draws
+        match self {
+            Handler::Bytes(module) => module.draws(),
+            Handler::Component(_) => true,
+        }
     }
 
-    /// Returns the values with which the module was started.
+    /// Returns the values with which the handler was started.
     pub fn values(&self) -> &Arc<Values> {
-        &self.values
-    }
-
-    /// Returns the limits within which the handler runs.
-    pub fn limits(&self) -> &CallLimits {
-        self.engine.limits()
+        match self {
+            Handler::Bytes(module) => module.values(),
+            Handler::Component(component) => component.values(),
+        }
     }
 
     /// Returns the memory of the snapshot and the data segments, in bytes.
     pub fn image_bytes(&self) -> usize {
-        let data = self.code.data.as_ref().map_or(0, |data| data.bytes.len());
-        self.kept.as_ref().map_or(0, |(snapshot, _)| snapshot.bytes()) + data
-    }
-
-    /// Frees the buffers that are kept for the responses of all versions.
-    pub fn free_buffers(&self) {
-        self.engine.responses().clear();
+        match self {
+            Handler::Bytes(module) => module.image_bytes(),
+            Handler::Component(_) => 0,
+        }
     }
 
     /// Sets whether this version serves. If so, idle instances are kept from now on; if not,
     /// all are dropped. A new handler keeps none.
     pub fn set_serving(&self, serves: bool) {
-        if let Some((_, idle)) = &self.kept {
-            idle.set_kept(serves);
+        match self {
+            Handler::Bytes(module) => module.set_serving(serves),
+            Handler::Component(_) => {}
         }
     }
 
-    pub(super) fn engine(&self) -> &Engine {
-        &self.engine
+    /// Returns the limits within which the handler runs.
+    pub fn limits(&self) -> &CallLimits {
+        self.engine().limits()
     }
 
-    /// Returns an instance for a call that has its permit: an idle one, or a new one that
-    /// is initialised or loaded from the snapshot.
-    pub(super) async fn instance(&self, state: CallState) -> Result<Box<Instance>, Stopped> {
-        self.engine.wake_ticker();
-        let Some((snapshot, idle)) = &self.kept else {
-            let logs = state.log_lines_left > 0;
-            let mut instance =
-                Instance::new(self.engine.slots().enter(), &self.code, state.with(&self.values).quiet())
-                    .await?;
-            instance.initialise().await?;
-            if logs {
-                instance.unmute(self.engine.limits());
-            }
-            return Ok(Box::new(instance));
-        };
-        if let Some(mut instance) = idle.take() {
-            instance.begin(state);
-            return Ok(instance);
-        }
-        let mut instance =
-            Instance::new(self.engine.slots().enter(), &self.code, state.with(&self.values)).await?;
-        snapshot.load(&mut instance, !self.grows.load(Relaxed))?;
-        Ok(Box::new(instance))
+    /// Frees the buffers that are kept for the responses of all versions.
+    pub fn free_buffers(&self) {
+        self.engine().responses().clear();
     }
 
-    /// Resets an instance that has answered its request, and keeps it for the next. An
-    /// instance that cannot be reset is dropped.
-    pub(super) fn give_back(&self, mut instance: Box<Instance>) {
-        let Some((snapshot, idle)) = &self.kept else {
-            return;
-        };
-        if snapshot.restore(&mut instance) {
-            idle.put(instance);
-        } else if snapshot.has_grown(&instance) {
-            self.grows.store(true, Relaxed);
-        } else if instance.pages.is_none() {
-            self.grows.store(false, Relaxed);
+    fn engine(&self) -> &Engine {
+        match self {
+            Handler::Bytes(module) => module.engine(),
+            Handler::Component(component) => component.engine(),
         }
     }
 }

@@ -9,6 +9,7 @@ use wasmparser::{
     ProducersSectionReader, Result, TypeRef,
 };
 
+use crate::kind::Kind;
 use crate::module_error;
 use crate::name::{MESSAGE_MAX, readable};
 use crate::restorable::changes_for_good;
@@ -22,11 +23,13 @@ const PRODUCERS_MAX: usize = 32;
 /// The parts of a module's file.
 #[derive(Clone, Debug, Default, serde::Serialize, serde::Deserialize)]
 pub struct Anatomy {
+    /// Kind of the handler.
+    pub kind: Kind,
     /// Names of the exports.
     pub exports: Vec<String>,
-    /// Imports, each as module name and name.
+    /// Imports, each as module name and name. Those of a component have no module name.
     pub imports: Vec<(String, String)>,
-    /// Size of the memory, in pages of 64 KiB.
+    /// Size of the memory, in pages of 64 KiB; of a component, that of all memories.
     pub memory: Option<Size>,
     /// Sizes of the tables, in elements.
     pub tables: Vec<Size>,
@@ -66,7 +69,11 @@ impl Anatomy {
 pub fn inspect(file: &[u8]) -> Anatomy {
     let mut found = Anatomy::default();
     if let Ok(binary) = module_error::read(file) {
-        let _ = found.read(&binary);
+        found.kind = Kind::of(&binary);
+        let _ = match found.kind {
+            Kind::Module => found.read(&binary),
+            Kind::Component => found.read_component(&binary),
+        };
     }
     found
 }
@@ -157,7 +164,7 @@ impl Anatomy {
         Ok(())
     }
 
-    fn read_producers(&mut self, section: ProducersSectionReader<'_>) -> Result<()> {
+    pub(super) fn read_producers(&mut self, section: ProducersSectionReader<'_>) -> Result<()> {
         for field in section {
             for value in field?.values {
                 let value = value?;

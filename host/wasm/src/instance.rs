@@ -267,6 +267,7 @@ fn function<P: WasmParams, R: WasmResults>(
 mod tests {
     use super::{CallError, CallState, Mapping, Stopped};
     use crate::compile::job::Effort;
+    use crate::compile::pipeline::compile_here;
     use crate::engine::Engine;
     use crate::limits::CallLimits;
     use crate::module::CompiledModule;
@@ -280,11 +281,9 @@ mod tests {
     async fn a_memory_that_cannot_be_cleared_is_not_used_again() {
         let limits = CallLimits { instances: 1, ..CallLimits::default() };
         let engine = Engine::new(&limits).unwrap();
-        let module = CompiledModule::compile_here(&engine, WORKS, Effort::Quick)
-            .unwrap()
-            .start(Arc::default())
-            .await
-            .unwrap();
+        let compiled = compile_here(WORKS, Effort::Quick).unwrap();
+        let module = CompiledModule::new(&engine, compiled, None).unwrap();
+        let module = module.start(Arc::default()).await.unwrap();
         let new = || module.instance(CallState::new(&limits, RequestId::none(), Instant::now()));
         let mut instance = new().await.unwrap();
         // Not aligned to a page, so mapping fails.

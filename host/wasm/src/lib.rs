@@ -3,10 +3,15 @@
 //!
 //! | file | responsibility |
 //! | --- | --- |
-//! | `engine` | configures wasmtime, and holds what all modules share |
+//! | `handler` | is a started handler of either kind, as the host calls it |
+//! | `compiled` | is a compiled handler of either kind |
+//! | `kind` | tells the two kinds of handlers apart |
+//! | `component/` | runs components of `wasi:http` |
+//! | `engine` | holds what all modules share, in an engine of wasmtime |
+//! | `config` | configures wasmtime |
 //! | `engine_error` | says why the engine cannot be set up |
 //! | `proposals` | lists the WebAssembly proposals that are on |
-//! | `module` | checks a compiled module against the contract |
+//! | `module` | loads a compiled module, and checks it against the contract |
 //! | `module_error` | reads a file as a module, and says why a file is refused |
 //! | `code` | holds the machine code that instances are created from |
 //! | `compile/` | compiles a file to machine code in a child process with limits |
@@ -15,7 +20,7 @@
 //! | `bulk` | splits large memory operations, so that compiled code can yield |
 //! | `restorable` | lists the instructions whose effects can be undone |
 //! | `verify` | checks imports and exports against the contract |
-//! | `handler` | starts a module, and provides an instance for each request |
+//! | `started` | starts a module, and provides an instance for each request |
 //! | `call` | makes one call, on the serving thread's stack or on a fiber |
 //! | `long_threads` | runs the long calls of clients at a lower priority |
 //! | `call_state` | holds the data of a store during a call |
@@ -40,6 +45,7 @@
 //! | `reused` | reuses the memory of large responses |
 //! | `measure` | measures one call, for the tools of handler authors |
 //! | `inspect` | lists the parts of a module's file, for the same tools |
+//! | `inspect_component` | lists the parts of a component's file |
 //! | `limits` | the limits of calls and of compiling |
 //! | `system_memory` | reads the memory that the machine and the cgroups have left |
 //! | `health` | restarts background threads that panic |
@@ -52,6 +58,9 @@ mod call_error;
 mod call_state;
 mod code;
 pub mod compile;
+mod compiled;
+mod component;
+mod config;
 mod deadline;
 mod engine;
 mod engine_error;
@@ -62,8 +71,10 @@ mod idle;
 mod image;
 mod import;
 mod inspect;
+mod inspect_component;
 mod instance;
 mod instrument;
+mod kind;
 pub mod limits;
 mod long_targets;
 mod long_threads;
@@ -82,6 +93,7 @@ mod restorable;
 mod reused;
 mod slots;
 mod snapshot;
+mod started;
 mod survey;
 pub mod system_memory;
 mod values;
@@ -91,13 +103,15 @@ pub use admission::Calls;
 pub use call::{Call, Ended};
 pub use call_error::{BadSpan, CallError};
 pub use compile::{Compilers, Effort, Priority};
+pub use compiled::{CompiledHandler, SharedCode};
+pub use component::needs::Grant;
 pub use engine::{Engine, instances_memory};
 pub use engine_error::EngineError;
-pub use handler::HandlerModule;
+pub use handler::Handler;
 pub use inspect::{Anatomy, Size};
+pub use kind::Kind;
 pub use limits::{CallLimits, CompileLimits};
 pub use measure::Usage;
-pub use module::{CompiledModule, SharedCode};
 pub use module_error::ModuleError;
 pub use reused::kept_for_responses;
 pub use values::{Values, ValuesError};
@@ -108,7 +122,9 @@ pub mod fixed {
     pub use super::compile::pipeline::THREADS_MAX;
     pub use super::compile::structure::*;
     pub use super::compile::worker::ON_ALL_CORES;
-    pub use super::engine::{STACK_MAX, TABLES_MAX};
+    pub use super::component::fixed::*;
+    pub use super::config::STACK_MAX;
+    pub use super::engine::TABLES_MAX;
     pub use super::instrument::GLOBALS_MAX as CHANGING_GLOBALS_MAX;
     pub use super::long_targets::PLACES as LONG_TARGETS_MAX;
     pub use super::mappings::STRETCHES_MAX;

@@ -26,6 +26,8 @@ impl LongThreads {
     pub(super) fn start(count: usize) -> io::Result<LongThreads> {
         let mut threads = Builder::new_multi_thread();
         threads.worker_threads(count).thread_name("long-calls").thread_stack_size(STACK);
+        // The calls of components wait.
+        threads.enable_time();
         threads.on_thread_start(|| {
             // Raising the nice value needs no right, so this fails only under a filter of
             // system calls. Long calls then delay short ones.

@@ -9,8 +9,8 @@ use host_http::request_id::RequestId;
 use crate::call::answer;
 use crate::call_error::CallError;
 use crate::call_state::CallState;
-use crate::handler::HandlerModule;
 use crate::memory;
+use crate::started::HandlerModule;
 
 /// Time and memory of one call.
 #[derive(Clone, Copy, Debug, Default)]

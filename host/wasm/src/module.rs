@@ -5,11 +5,10 @@
 use std::sync::{Arc, Weak};
 
 use wasmtime::Module;
+use wasmtime::component::Component;
 
 use crate::code::{Code, Data};
-use crate::compile::compilers::Compilers;
-use crate::compile::job::{Compiled, Effort, Priority};
-use crate::compile::pipeline::compile_here;
+use crate::compile::job::Compiled;
 use crate::engine::Engine;
 use crate::module_error::{ModuleError, not_loaded, one_line};
 use crate::verify;
@@ -25,12 +24,12 @@ pub struct CompiledModule {
 
 /// Machine code that other versions and other sites may use, as long as one uses it.
 #[derive(Clone)]
-pub struct SharedCode {
+pub struct SharedModule {
     code: Weak<Code>,
     unoptimised: Option<Weak<[u8]>>,
 }
 
-impl SharedCode {
+impl SharedModule {
     /// Returns the code as a module of a site. `None` if no version uses it any more, or the
     /// limits of the site do not allow it.
     pub fn module(&self, engine: &Engine) -> Option<CompiledModule> {
@@ -56,9 +55,9 @@ impl SharedCode {
 
 impl CompiledModule {
     /// Returns the machine code, for other versions and sites.
-    pub fn shared_code(&self) -> SharedCode {
+    pub fn shared_code(&self) -> SharedModule {
         let unoptimised = self.unoptimised.as_ref().map(Arc::downgrade);
-        SharedCode { code: Arc::downgrade(&self.code), unoptimised }
+        SharedModule { code: Arc::downgrade(&self.code), unoptimised }
     }
 
     /// Returns whether the module takes values: whether it exports `configure`.
@@ -66,32 +65,13 @@ impl CompiledModule {
         self.code.exports.configure.is_some()
     }
 
-    /// Compiles a file in a process of its own, and checks that it meets the contract.
+    /// Loads the machine code, and checks that the module meets the contract. `unoptimised` is the
+    /// file, if it is still to be compiled thoroughly.
     ///
     /// # Errors
     ///
     /// [`ModuleError`] says what was expected and what was found.
-    pub async fn compile(
-        engine: &Engine,
-        compilers: &Compilers,
-        file: &Arc<[u8]>,
-        effort: Effort,
-        priority: Priority,
-    ) -> Result<CompiledModule, ModuleError> {
-        let compiled = compilers.compile(file, effort, priority).await?;
-        CompiledModule::new(engine, compiled, (effort == Effort::Quick).then(|| Arc::clone(file)))
-    }
-
-    /// Compiles a trusted file in this process, and checks that it meets the contract.
-    ///
-    /// # Errors
-    ///
-    /// [`ModuleError`] says what was expected and what was found.
-    pub fn compile_here(engine: &Engine, file: &[u8], effort: Effort) -> Result<CompiledModule, ModuleError> {
-        CompiledModule::new(engine, compile_here(file, effort)?, None)
-    }
-
-    fn new(
+    pub(super) fn new(
         engine: &Engine,
         compiled: Compiled,
         unoptimised: Option<Arc<[u8]>>,
@@ -113,4 +93,11 @@ impl CompiledModule {
         let code = Arc::new(Code { instance, exports, data });
         Ok(CompiledModule { engine: engine.clone(), code, unoptimised })
     }
+}
+
+/// Loads the machine code of a component.
+pub(super) fn load_component(engine: &wasmtime::Engine, code: &[u8]) -> Result<Component, ModuleError> {
+    // SAFETY: as for a module.
+    let component = unsafe { Component::deserialize(engine, code) };
+    component.map_err(|error| not_loaded(&error))
 }

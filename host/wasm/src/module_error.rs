@@ -30,11 +30,6 @@ pub enum ModuleError {
         /// Value of `--module-max` in bytes.
         limit: usize,
     },
-    /// The file is a component, another kind of WebAssembly binary.
-    #[error(
-        "it is a WebAssembly component; expected a core module (build for wasm32-unknown-unknown, and do not wrap it)"
-    )]
-    Component,
     /// The file is text, but not WebAssembly text.
     #[error(
         "it is a text file that is not WebAssembly text; expected a module that begins with \\0asm, or with (module"
@@ -172,6 +167,18 @@ pub enum ModuleError {
         /// Type of the import that the module declares.
         found: String,
     },
+    /// The binary is a damaged component, or uses a proposal that is off.
+    #[error("it is not a valid WebAssembly component: {0}")]
+    InvalidComponent(String),
+    /// The component imports what is not granted.
+    #[error("needs {}: not granted", .names.join(", "))]
+    NotGranted {
+        /// Names of the imports.
+        names: Vec<String>,
+    },
+    /// What the component imports is granted with other types.
+    #[error("it does not fit what is granted: {0}")]
+    Unfit(String),
     /// The module's initial memory is larger than an instance may have.
     #[error(
         "its memory starts at {minimum} bytes, more than the {limit} bytes an instance may have (--memory-max)"
@@ -195,6 +202,8 @@ impl ModuleError {
                 | E::MemoryTooLarge { .. }
                 | E::ImportUnknown { .. }
                 | E::ImportType { .. }
+                | E::NotGranted { .. }
+                | E::Unfit(_)
         )
     }
 
@@ -230,7 +239,7 @@ impl From<BinaryReaderError> for ModuleError {
     }
 }
 
-/// Returns the file as a binary module, converted if it is text.
+/// Returns the file as a binary of either kind, converted if it is text.
 ///
 /// # Errors
 ///
@@ -250,13 +259,7 @@ pub(super) fn read(file: &[u8]) -> Result<Cow<'_, [u8]>, ModuleError> {
             return Err(ModuleError::NotWasm { start: start.join(" ") });
         }
     };
-    // After the magic number come a version and a layer of 16 bits each. Layer 0 means a
-    // core module, 1 a component.
-    match binary.get(6) {
-        Some(1) => Err(ModuleError::Component),
-        _ if breaks_off(&binary) => Err(ModuleError::Incomplete { length: binary.len() }),
-        _ => Ok(binary),
-    }
+    if breaks_off(&binary) { Err(ModuleError::Incomplete { length: binary.len() }) } else { Ok(binary) }
 }
 
 /// Returns whether a binary ends inside of its head or of one of its first sections.

@@ -142,6 +142,11 @@ impl Values {
         &self.encoded
     }
 
+    /// Returns the names and the texts, sorted by name.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.all.iter().map(|value| (&*value.name, &*value.text))
+    }
+
     /// Returns whether there is no value.
     pub fn is_empty(&self) -> bool {
         self.all.is_empty()

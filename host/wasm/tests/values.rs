@@ -9,7 +9,7 @@ use std::time::Instant;
 
 use host_http::message::Message;
 use host_http::request_id::RequestId;
-use host_wasm::{CallError, CallLimits, CompiledModule, Effort, Engine, HandlerModule, ModuleError, Values};
+use host_wasm::{CallError, CallLimits, CompiledHandler, Effort, Engine, Handler, ModuleError, Values};
 use tracing::field::{Field, Visit};
 use tracing::span;
 
@@ -19,12 +19,12 @@ const WORKS: &str = include_str!("../../../tests/fixtures/works.wat");
 /// A secret.
 const KEY: (&str, &str, bool) = ("KEY", "hunter2 and hunter2", true);
 
-fn compile(module: &str) -> Result<CompiledModule, ModuleError> {
+fn compile(module: &str) -> Result<CompiledHandler, ModuleError> {
     compile_with(module, &CallLimits::default())
 }
 
-fn compile_with(module: &str, limits: &CallLimits) -> Result<CompiledModule, ModuleError> {
-    CompiledModule::compile_here(&Engine::new(limits).unwrap(), module.as_bytes(), Effort::Quick)
+fn compile_with(module: &str, limits: &CallLimits) -> Result<CompiledHandler, ModuleError> {
+    CompiledHandler::compile_here(&Engine::new(limits).unwrap(), module.as_bytes(), Effort::Quick)
 }
 
 fn values(values: &[(&str, &str, bool)]) -> Arc<Values> {
@@ -37,14 +37,14 @@ fn not_resettable() -> String {
     CONFIGURES.trim_end().strip_suffix(')').unwrap().to_owned() + changes + ")"
 }
 
-async fn start(module: &str, given: &[(&str, &str, bool)]) -> HandlerModule {
+async fn start(module: &str, given: &[(&str, &str, bool)]) -> Handler {
     let started = compile(module).unwrap().start(values(given)).await.unwrap();
     // Only a serving module keeps its instances from one call to the next.
     started.set_serving(true);
     started
 }
 
-async fn call(module: &HandlerModule, path: &str) -> Result<String, CallError> {
+async fn call(module: &Handler, path: &str) -> Result<String, CallError> {
     let request = Message::from(format!("GET {path} HTTP/1.1\r\n\r\n").into_bytes());
     let response = module.call(&request, RequestId::none(), Instant::now()).end().await?;
     let text = String::from_utf8(response.to_vec()).unwrap();

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::inspect::Anatomy;
 use crate::instrument::Reset;
+use crate::kind::Kind;
 use crate::module_error::ModuleError;
 
 /// How much the compiler optimises. Code of both efforts gives equal results; only the
@@ -56,7 +57,7 @@ pub(super) enum Work {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum Answer {
     /// The file was compiled. `code` bytes of code and `data` bytes of data follow.
-    Compiled { reset: Option<Reset>, code: usize, data: usize },
+    Compiled { kind: Kind, reset: Option<Reset>, code: usize, data: usize },
     /// The file was refused.
     Refused(ModuleError),
     /// The parts of the file.
@@ -65,9 +66,10 @@ pub(super) enum Answer {
 
 /// A compiled file.
 pub(crate) struct Compiled {
+    pub(crate) kind: Kind,
     /// How to reset an instance after a request; [`None`] if that is impossible.
     pub(crate) reset: Option<Reset>,
-    /// The compiled module in wasmtime's format.
+    /// The machine code in wasmtime's format.
     pub(crate) code: Vec<u8>,
     /// Content of the data segments that were taken out of the module.
     pub(crate) data: Vec<u8>,

@@ -6,32 +6,23 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 #[cfg(target_os = "linux")]
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use wasmtime::{Engine, OptLevel, RegallocAlgorithm, Result};
+use wasmparser::Validator;
+use wasmtime::{Config, Engine, OptLevel, RegallocAlgorithm};
 
 use crate::compile::job::{Compiled, Effort};
 use crate::compile::structure;
-use crate::engine::config;
+use crate::config::{component_config, config};
 use crate::instrument::{Instrumented, instrument};
+use crate::kind::Kind;
 use crate::module_error::{ModuleError, one_line, read};
+use crate::proposals;
 
 /// Stack of a compiling thread, in bytes. RUST_MIN_STACK does not change it.
 const STACK: usize = 2 << 20;
 
 /// Compiles a trusted file in this process, for tests and benches.
 pub(crate) fn compile_here(file: &[u8], effort: Effort) -> Result<Compiled, ModuleError> {
-    let engine = engine(effort).map_err(|error| ModuleError::Compiler(error.to_string()))?;
-    compile(file, &engine, &threads(threads_at_once())?)
-}
-
-/// Creates an engine that only compiles. Its code runs in the server's engine, because
-/// both have equal settings where the code depends on them.
-pub(super) fn engine(effort: Effort) -> Result<Engine> {
-    let mut config = config();
-    if effort == Effort::Quick {
-        config.cranelift_opt_level(OptLevel::None);
-        config.cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
-    }
-    Engine::new(&config)
+    Compiler::new(effort)?.compile(file, &threads(threads_at_once())?)
 }
 
 /// Most compiling threads. The stack and memory of each count towards
@@ -75,19 +66,63 @@ fn stay_on_core(index: usize) {
     let _ = index;
 }
 
-pub(super) fn compile(file: &[u8], engine: &Engine, threads: &ThreadPool) -> Result<Compiled, ModuleError> {
-    // wasmtime compiles on the pool of the calling thread. Without one, rayon's global
-    // pool would be used, with stacks of another size.
-    let compiled = threads.install(|| catch_unwind(AssertUnwindSafe(|| compile_on_threads(file, engine))));
-    compiled.unwrap_or_else(|_| Err(ModuleError::Compiler("it panicked".into())))
+/// Compiles files with one effort.
+pub(super) struct Compiler {
+    effort: Effort,
+    /// Compiles modules. Its code runs in the server's engine, because both have equal settings
+    /// where the code depends on them.
+    engine: Engine,
 }
 
-fn compile_on_threads(file: &[u8], engine: &Engine) -> Result<Compiled, ModuleError> {
-    let binary = read(file)?;
-    structure::check(&binary)?;
-    let Instrumented { binary, data, reset } = instrument(&binary)?;
-    // The module is valid, so only an internal limit of the compiler can fail here.
-    let code = engine.precompile_module(&binary);
-    let code = code.map_err(|error| ModuleError::Compiler(one_line(&format!("{error:#}"))))?;
-    Ok(Compiled { reset, code, data })
+impl Compiler {
+    pub(super) fn new(effort: Effort) -> Result<Compiler, ModuleError> {
+        Ok(Compiler { effort, engine: engine(config(), effort)? })
+    }
+
+    pub(super) fn compile(&self, file: &[u8], threads: &ThreadPool) -> Result<Compiled, ModuleError> {
+        // wasmtime compiles on the pool of the calling thread. Without one, rayon's global
+        // pool would be used, with stacks of another size.
+        let compiled = threads.install(|| catch_unwind(AssertUnwindSafe(|| self.compile_on_threads(file))));
+        compiled.unwrap_or_else(|_| Err(ModuleError::Compiler("it panicked".into())))
+    }
+
+    fn compile_on_threads(&self, file: &[u8]) -> Result<Compiled, ModuleError> {
+        let binary = read(file)?;
+        structure::check(&binary)?;
+        match Kind::of(&binary) {
+            Kind::Module => self.compile_module(&binary),
+            Kind::Component => self.compile_component(&binary),
+        }
+    }
+
+    fn compile_module(&self, binary: &[u8]) -> Result<Compiled, ModuleError> {
+        let Instrumented { binary, data, reset } = instrument(binary)?;
+        // The module is valid, so only an internal limit of the compiler can fail here.
+        let code = self.engine.precompile_module(&binary).map_err(|error| failed(&error))?;
+        Ok(Compiled { kind: Kind::Module, reset, code, data })
+    }
+
+    /// Compiles a component as it is: its instances are not reset, so nothing is added to it.
+    fn compile_component(&self, binary: &[u8]) -> Result<Compiled, ModuleError> {
+        let features = proposals::ON.union(proposals::OF_COMPONENTS);
+        let valid = Validator::new_with_features(features).validate_all(binary);
+        valid.map_err(|error| ModuleError::InvalidComponent(one_line(&error)))?;
+        // Made only now, because few files are components.
+        let engine = engine(component_config(), self.effort)?;
+        let code = engine.precompile_component(binary).map_err(|error| failed(&error))?;
+        Ok(Compiled { kind: Kind::Component, reset: None, code, data: Vec::new() })
+    }
+}
+
+/// Creates an engine that only compiles.
+fn engine(mut config: Config, effort: Effort) -> Result<Engine, ModuleError> {
+    if effort == Effort::Quick {
+        config.cranelift_opt_level(OptLevel::None);
+        config.cranelift_regalloc_algorithm(RegallocAlgorithm::SinglePass);
+    }
+    Engine::new(&config).map_err(|error| failed(&error))
+}
+
+fn failed(error: &wasmtime::Error) -> ModuleError {
+    ModuleError::Compiler(one_line(&format!("{error:#}")))
 }

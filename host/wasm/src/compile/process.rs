@@ -110,10 +110,10 @@ async fn receive(output: &mut ChildStdout, code_max: usize) -> io::Result<Result
         Answer::Compiled { code, data, .. } if code.saturating_add(data) > code_max => {
             Err(ModuleError::CodeTooLarge { size: code.saturating_add(data), limit: code_max })
         }
-        Answer::Compiled { reset, code, data } => {
+        Answer::Compiled { kind, reset, code, data } => {
             let code = read(output, code).await?;
             let data = read(output, data).await?;
-            Ok(Done::Compiled(Compiled { reset, code, data }))
+            Ok(Done::Compiled(Compiled { kind, reset, code, data }))
         }
     })
 }

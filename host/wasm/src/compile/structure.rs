@@ -1,4 +1,5 @@
-//! Limits on the parts of a module, counted in one pass before anything is compiled.
+//! Limits on the parts of a module, or of a component and all modules in it, counted in one
+//! pass before anything is compiled.
 //! The compile process has limits on memory and time anyway. These limits refuse known
 //! compile bombs within milliseconds, and with a precise message.
 
@@ -41,8 +42,17 @@ pub const ELEMENTS_MAX: u64 = 1_000_000;
 /// The compiler stores each of them separately.
 pub const ELEMENT_EXPRESSIONS_MAX: u64 = 10_000;
 
-/// Checks a binary module. A malformed module passes, because validation gives the
-/// better message later.
+/// Most modules and components in a file. Compilers write about twenty.
+pub const NESTED_MAX: u64 = 200;
+
+/// Most components inside each other.
+pub const NESTED_DEPTH_MAX: u64 = 16;
+
+/// Most types, imports, exports, instances and so on that a component has itself.
+pub const COMPONENT_ITEMS_MAX: u64 = 100_000;
+
+/// Checks a binary. A malformed one passes, because validation gives the better message
+/// later.
 ///
 /// # Errors
 ///
@@ -61,48 +71,97 @@ fn bound(what: &str, found: impl Into<u64>, limit: u64) -> Result<(), ModuleErro
 
 #[derive(Default)]
 struct Counts {
-    /// Parameters of each function type.
+    /// Parameters of each function type of a module.
     parameters: Vec<u64>,
+    types: u64,
+    imports: u64,
+    functions: u64,
+    globals: u64,
+    exports: u64,
+    segments: u64,
     locals: u64,
     branch_targets: u64,
     elements: u64,
     expressions: u64,
+    /// Modules and components; and those of them that are open.
+    nested: u64,
+    depth: u64,
+    items: u64,
+}
+
+/// Adds to a number, and fails if it is over its limit then.
+fn add(what: &str, to: &mut u64, found: impl Into<u64>, limit: u64) -> Result<(), ModuleError> {
+    *to = to.saturating_add(found.into());
+    bound(what, *to, limit)
 }
 
 impl Counts {
     /// Counts the parts of a module, up to the first that is over its limit.
     fn count(&mut self, binary: &[u8]) -> Result<(), ModuleError> {
         for payload in Parser::new(0).parse_all(binary) {
-            match payload? {
-                Payload::TypeSection(types) => {
-                    bound("types", types.count(), TYPES_MAX)?;
-                    for group in types {
-                        let parameters = group?.into_types().map(|kind| match kind.composite_type.inner {
-                            CompositeInnerType::Func(function) => function.params().len() as u64,
-                            _ => 0,
-                        });
-                        self.parameters.extend(parameters);
-                    }
-                }
-                Payload::ImportSection(imports) => bound("imports", imports.count(), IMPORTS_MAX)?,
-                Payload::FunctionSection(functions) => {
-                    bound("functions", functions.count(), FUNCTIONS_MAX)?;
-                }
-                Payload::GlobalSection(globals) => bound("globals", globals.count(), GLOBALS_MAX)?,
-                Payload::ExportSection(exports) => bound("exports", exports.count(), EXPORTS_MAX)?,
-                Payload::DataSection(segments) => {
-                    bound("data segments", segments.count(), DATA_SEGMENTS_MAX)?;
-                }
-                Payload::ElementSection(segments) => {
-                    for segment in segments {
-                        self.count_elements(&segment?.items)?;
-                    }
-                }
-                Payload::CodeSectionEntry(body) => self.count_function(&body)?,
-                _ => {}
-            }
+            self.count_part(&payload?)?;
         }
         Ok(())
+    }
+
+    fn count_part(&mut self, payload: &Payload<'_>) -> Result<(), ModuleError> {
+        match payload {
+            Payload::Version { .. } => {
+                self.parameters.clear();
+                add("modules and components", &mut self.nested, 1_u64, NESTED_MAX)?;
+                add("components inside each other", &mut self.depth, 1_u64, NESTED_DEPTH_MAX)?;
+            }
+            Payload::End(_) => self.depth = self.depth.saturating_sub(1),
+            Payload::TypeSection(types) => {
+                add("types", &mut self.types, types.count(), TYPES_MAX)?;
+                for group in types.clone() {
+                    let parameters = group?.into_types().map(|kind| match kind.composite_type.inner {
+                        CompositeInnerType::Func(function) => function.params().len() as u64,
+                        _ => 0,
+                    });
+                    self.parameters.extend(parameters);
+                }
+            }
+            Payload::ImportSection(imports) => {
+                add("imports", &mut self.imports, imports.count(), IMPORTS_MAX)?;
+            }
+            Payload::FunctionSection(functions) => {
+                add("functions", &mut self.functions, functions.count(), FUNCTIONS_MAX)?;
+            }
+            Payload::GlobalSection(globals) => {
+                add("globals", &mut self.globals, globals.count(), GLOBALS_MAX)?;
+            }
+            Payload::ExportSection(exports) => {
+                add("exports", &mut self.exports, exports.count(), EXPORTS_MAX)?;
+            }
+            Payload::DataSection(segments) => {
+                add("data segments", &mut self.segments, segments.count(), DATA_SEGMENTS_MAX)?;
+            }
+            Payload::ElementSection(segments) => {
+                for segment in segments.clone() {
+                    self.count_elements(&segment?.items)?;
+                }
+            }
+            Payload::CodeSectionEntry(body) => self.count_function(body)?,
+            part => self.count_item(part)?,
+        }
+        Ok(())
+    }
+
+    /// Counts what a component has itself.
+    fn count_item(&mut self, part: &Payload<'_>) -> Result<(), ModuleError> {
+        let count = match part {
+            Payload::CoreTypeSection(items) => items.count(),
+            Payload::InstanceSection(items) => items.count(),
+            Payload::ComponentInstanceSection(items) => items.count(),
+            Payload::ComponentAliasSection(items) => items.count(),
+            Payload::ComponentTypeSection(items) => items.count(),
+            Payload::ComponentCanonicalSection(items) => items.count(),
+            Payload::ComponentImportSection(items) => items.count(),
+            Payload::ComponentExportSection(items) => items.count(),
+            _ => 0,
+        };
+        add("parts of a component", &mut self.items, count, COMPONENT_ITEMS_MAX)
     }
 
     fn count_elements(&mut self, items: &ElementItems<'_>) -> Result<(), ModuleError> {
@@ -150,7 +209,7 @@ impl Counts {
 
 #[cfg(test)]
 mod tests {
-    use super::{BLOCK_PARAMETERS_MAX, NESTING_MAX, check};
+    use super::{BLOCK_PARAMETERS_MAX, FUNCTIONS_MAX, NESTED_DEPTH_MAX, NESTED_MAX, NESTING_MAX, check};
 
     fn refused(text: &str, expected: &str) {
         let error = check(&wat::parse_str(text).unwrap()).unwrap_err().to_string();
@@ -164,6 +223,22 @@ mod tests {
         for end in 0..module.len() {
             assert!(check(&module[..end]).is_ok());
         }
+    }
+
+    #[test]
+    fn all_modules_of_a_component_count_together() {
+        let functions = |count: u64| format!("(core module {})", "(func)".repeat(count as usize));
+        let half = functions(FUNCTIONS_MAX / 2);
+        assert!(check(&wat::parse_str(format!("(component {half} {half})")).unwrap()).is_ok());
+        let more = functions(1);
+        refused(&format!("(component {half} {half} {more})"), "it has more than 200000 functions");
+        let modules = "(core module)".repeat(NESTED_MAX as usize);
+        refused(&format!("(component {modules})"), "it has more than 200 modules and components");
+        let depth = NESTED_DEPTH_MAX as usize;
+        refused(
+            &format!("{}{}", "(component ".repeat(depth + 1), ")".repeat(depth + 1)),
+            "it has more than 16 components inside each other",
+        );
     }
 
     #[test]

@@ -16,9 +16,8 @@ use std::thread;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::compile::job::{Answer, Compiled, Effort, Job, Priority, Work, header, read_bytes, read_header};
-use crate::compile::pipeline;
+use crate::compile::pipeline::{self, Compiler};
 use crate::inspect::inspect;
-use crate::module_error::ModuleError;
 
 /// The command-line argument that makes this program a compile process.
 pub const ARGUMENT: &str = "__compile";
@@ -60,7 +59,7 @@ fn work(module: &[u8]) -> io::Result<()> {
     close_inherited_descriptors();
     prefer_for_oom_kill();
     // Created before the job arrives, while nothing waits.
-    let quick = pipeline::engine(Effort::Quick).map_err(io::Error::other)?;
+    let quick = Compiler::new(Effort::Quick).map_err(io::Error::other)?;
     // Read before files can no longer be opened: the cgroup's limit is in a file.
     let count = pipeline::threads_at_once();
     ignore_signals_of_the_server();
@@ -70,7 +69,7 @@ fn work(module: &[u8]) -> io::Result<()> {
     raise_nice(NICE_AWAITED);
     let threads = pipeline::threads(count).map_err(io::Error::other)?;
     if env::args_os().nth(2).is_some_and(|argument| argument == WARM_UP) {
-        let _ = pipeline::compile(module, &quick, &threads);
+        let _ = quick.compile(module, &threads);
     }
 
     let mut input = io::stdin().lock();
@@ -102,15 +101,12 @@ fn work(module: &[u8]) -> io::Result<()> {
                 }
             };
             let compiled = threads.and_then(|threads| match effort {
-                Effort::Quick => pipeline::compile(&file, &quick, &threads),
-                Effort::Thorough => match pipeline::engine(Effort::Thorough) {
-                    Ok(engine) => pipeline::compile(&file, &engine, &threads),
-                    Err(error) => Err(ModuleError::Compiler(error.to_string())),
-                },
+                Effort::Quick => quick.compile(&file, &threads),
+                Effort::Thorough => Compiler::new(Effort::Thorough)?.compile(&file, &threads),
             });
             match compiled {
-                Ok(Compiled { reset, code, data }) => {
-                    (Answer::Compiled { reset, code: code.len(), data: data.len() }, code, data)
+                Ok(Compiled { kind, reset, code, data }) => {
+                    (Answer::Compiled { kind, reset, code: code.len(), data: data.len() }, code, data)
                 }
                 Err(error) => (Answer::Refused(error), Vec::new(), Vec::new()),
             }

@@ -1,0 +1,160 @@
+//! A compiled handler of either kind: made from a file, shared among versions and sites, and
+//! started.
+
+use std::sync::Arc;
+
+use crate::call_error::CallError;
+use crate::compile::compilers::Compilers;
+use crate::compile::job::{Compiled, Effort, Priority};
+use crate::compile::pipeline::compile_here;
+use crate::component::compiled::{CompiledComponent, SharedComponent};
+use crate::engine::Engine;
+use crate::handler::Handler;
+use crate::kind::Kind;
+use crate::module::{CompiledModule, SharedModule};
+use crate::module_error::ModuleError;
+use crate::values::Values;
+
+/// A compiled handler that meets the contract of its kind and can be started.
+pub enum CompiledHandler {
+    /// A module that gets the bytes of a request.
+    Bytes(CompiledModule),
+    /// A component.
+    Component(CompiledComponent),
+}
+
+/// Machine code that other versions and other sites may use, as long as one uses it.
+#[derive(Clone)]
+pub enum SharedCode {
+    /// That of a module.
+    Bytes(SharedModule),
+    /// That of a component.
+    Component(SharedComponent),
+}
+
+impl CompiledHandler {
+    /// Compiles a file in a process of its own, and checks that it meets the contract.
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError`] says what was expected and what was found.
+    pub async fn compile(
+        engine: &Engine,
+        compilers: &Compilers,
+        file: &Arc<[u8]>,
+        effort: Effort,
+        priority: Priority,
+    ) -> Result<CompiledHandler, ModuleError> {
+        let compiled = compilers.compile(file, effort, priority).await?;
+        CompiledHandler::new(engine, compiled, (effort == Effort::Quick).then(|| Arc::clone(file)))
+    }
+
+    /// Compiles a trusted file in this process, and checks that it meets the contract.
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError`] says what was expected and what was found.
+    pub fn compile_here(
+        engine: &Engine,
+        file: &[u8],
+        effort: Effort,
+    ) -> Result<CompiledHandler, ModuleError> {
+        CompiledHandler::new(engine, compile_here(file, effort)?, None)
+    }
+
+    fn new(
+        engine: &Engine,
+        compiled: Compiled,
+        unoptimised: Option<Arc<[u8]>>,
+    ) -> Result<CompiledHandler, ModuleError> {
+        Ok(match compiled.kind {
+            Kind::Module => CompiledHandler::Bytes(CompiledModule::new(engine, compiled, unoptimised)?),
+            Kind::Component => {
+                CompiledHandler::Component(CompiledComponent::new(engine, &compiled.code, unoptimised)?)
+            }
+        })
+    }
+
+    /// Starts the handler with these values: runs what it runs before the first request.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when that fails.
+    pub async fn start(self, values: Arc<Values>) -> Result<Handler, CallError> {
+        Ok(match self {
+            CompiledHandler::Bytes(module) => Handler::Bytes(module.start(values).await?.into()),
+            CompiledHandler::Component(component) => {
+                Handler::Component(component.start(values).await?.into())
+            }
+        })
+    }
+
+    /// Starts the handler, and drops its log lines, because an earlier start of it has logged
+    /// them.
+    ///
+    /// # Errors
+    ///
+    /// [`CallError`] when what runs before the first request fails.
+    pub async fn start_quietly(self, values: Arc<Values>) -> Result<Handler, CallError> {
+        Ok(match self {
+            CompiledHandler::Bytes(module) => Handler::Bytes(module.start_quietly(values).await?.into()),
+            CompiledHandler::Component(component) => {
+                Handler::Component(component.start_quietly(values).await?.into())
+            }
+        })
+    }
+
+    /// Returns whether the handler takes values.
+    pub fn takes_values(&self) -> bool {
+        match self {
+            CompiledHandler::Bytes(module) => module.takes_values(),
+            // They are its environment.
+            CompiledHandler::Component(_) => true,
+        }
+    }
+
+    /// Returns the machine code, for other versions and sites.
+    pub fn shared_code(&self) -> SharedCode {
+        match self {
+            CompiledHandler::Bytes(module) => SharedCode::Bytes(module.shared_code()),
+            CompiledHandler::Component(component) => SharedCode::Component(component.shared_code()),
+        }
+    }
+}
+
+impl SharedCode {
+    /// Returns the code as a handler of a site. `None` if no version uses it any more, or the
+    /// limits of the site do not allow it.
+    pub fn handler(&self, engine: &Engine) -> Option<CompiledHandler> {
+        Some(match self {
+            SharedCode::Bytes(module) => CompiledHandler::Bytes(module.module(engine)?),
+            SharedCode::Component(component) => CompiledHandler::Component(component.component(engine)?),
+        })
+    }
+
+    /// Returns whether a version uses the code.
+    pub fn is_used(&self) -> bool {
+        match self {
+            SharedCode::Bytes(module) => module.is_used(),
+            SharedCode::Component(component) => component.is_used(),
+        }
+    }
+
+    /// Returns whether the code is optimised.
+    pub fn is_optimised(&self) -> bool {
+        match self {
+            SharedCode::Bytes(module) => module.is_optimised(),
+            SharedCode::Component(component) => component.is_optimised(),
+        }
+    }
+}
+
+impl Handler {
+    /// Returns the handler with its current code, optimised or not, to start it again.
+    pub fn compiled(&self) -> CompiledHandler {
+        match self {
+            Handler::Bytes(module) => CompiledHandler::Bytes(module.compiled()),
+            Handler::Component(component) => CompiledHandler::Component(component.compiled()),
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! The machine code of a component, which sites share.
+
+use std::sync::{Arc, Weak};
+
+use wasmtime_wasi_http::p2::bindings::ProxyPre;
+
+use crate::component::engine::ComponentEngine;
+use crate::component::needs;
+use crate::component::state::State;
+use crate::engine::Engine;
+use crate::module;
+use crate::module_error::{ModuleError, one_line};
+
+/// A compiled component that can be started.
+#[derive(Clone)]
+pub struct CompiledComponent {
+    pub(super) engine: Engine,
+    pub(super) code: Arc<Code>,
+    /// The file, if it was compiled quickly and is still to be compiled thoroughly.
+    pub(super) unoptimised: Option<Arc<[u8]>>,
+}
+
+/// Machine code of a component with the engine that runs it.
+pub(super) struct Code {
+    pub(super) engine: Arc<ComponentEngine>,
+    pub(super) component: ProxyPre<State>,
+    /// Size of the machine code in memory, in bytes.
+    pub(super) size: usize,
+}
+
+/// Machine code that other versions and other sites may use, as long as one uses it.
+#[derive(Clone)]
+pub struct SharedComponent {
+    code: Weak<Code>,
+    unoptimised: Option<Weak<[u8]>>,
+}
+
+impl CompiledComponent {
+    /// Loads the machine code, and checks what the component imports and exports. `unoptimised` is
+    /// the file, if it is still to be compiled thoroughly.
+    ///
+    /// # Errors
+    ///
+    /// [`ModuleError`] says what was expected and what was found.
+    pub(crate) fn new(
+        engine: &Engine,
+        code: &[u8],
+        unoptimised: Option<Arc<[u8]>>,
+    ) -> Result<CompiledComponent, ModuleError> {
+        let components = engine.components().map_err(|error| ModuleError::NotMapped(error.to_string()))?;
+        let component = module::load_component(components.wasmtime(), code)?;
+        needs::check(&component.component_type(), components.wasmtime())?;
+        check_memory(&component, engine)?;
+        let image = component.image_range();
+        let size = image.end.addr() - image.start.addr();
+        let unfit = |error: wasmtime::Error| ModuleError::Unfit(one_line(&format!("{error:#}")));
+        let component = components.linker().instantiate_pre(&component).map_err(unfit)?;
+        let component = ProxyPre::new(component).map_err(unfit)?;
+        let code = Arc::new(Code { engine: components, component, size });
+        Ok(CompiledComponent { engine: engine.clone(), code, unoptimised })
+    }
+
+    /// Returns the machine code, for other versions and sites.
+    pub(crate) fn shared_code(&self) -> SharedComponent {
+        let unoptimised = self.unoptimised.as_ref().map(Arc::downgrade);
+        SharedComponent { code: Arc::downgrade(&self.code), unoptimised }
+    }
+}
+
+impl SharedComponent {
+    /// Returns the code as a component of a site. `None` if no version uses it any more, or the
+    /// limits of the site do not allow it.
+    pub(crate) fn component(&self, engine: &Engine) -> Option<CompiledComponent> {
+        let code = self.code.upgrade()?;
+        let unoptimised = match &self.unoptimised {
+            Some(file) => Some(file.upgrade()?),
+            None => None,
+        };
+        check_memory(code.component.instance_pre().component(), engine).ok()?;
+        Some(CompiledComponent { engine: engine.clone(), code, unoptimised })
+    }
+
+    pub(crate) fn is_used(&self) -> bool {
+        self.code.strong_count() > 0
+    }
+
+    pub(crate) fn is_optimised(&self) -> bool {
+        self.unoptimised.is_none()
+    }
+}
+
+/// Checks that no memory of a component starts with more than allowed. All together are counted
+/// when the component starts.
+fn check_memory(component: &wasmtime::component::Component, engine: &Engine) -> Result<(), ModuleError> {
+    let limit = engine.limits().memory_max;
+    let minimum = component.resources_required().and_then(|needed| needed.max_initial_memory_size);
+    match minimum {
+        Some(minimum) if minimum > limit as u64 => Err(ModuleError::MemoryTooLarge { minimum, limit }),
+        _ => Ok(()),
+    }
+}

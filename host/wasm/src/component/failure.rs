@@ -1,0 +1,66 @@
+//! Says why a call of a component gave no response.
+
+use bytesize::ByteSize;
+use wasmtime::Trap;
+use wasmtime::component::ResourceTableError;
+use wasmtime_wasi::I32Exit;
+use wasmtime_wasi_http::FieldMapError;
+
+use crate::call_error::CallError;
+use crate::component::state::{RESOURCES_MAX, State};
+use crate::deadline::DeadlinePassed;
+use crate::failure;
+
+/// Returns whether a guest ended as if it had returned: by `exit` without an error.
+pub(super) fn is_exit(error: &wasmtime::Error) -> bool {
+    matches!(error.downcast_ref(), Some(I32Exit(0)))
+}
+
+/// Converts wasmtime's error to that of a call.
+pub(super) fn explain(error: &wasmtime::Error, state: &State) -> CallError {
+    let mut found = failure::explain(error);
+    if let CallError::Trap { trap, panic, .. } = &mut found {
+        if let Some(cause) = own_cause(error, state) {
+            *trap = cause;
+        }
+        if state.is_memory_full {
+            let limit = ByteSize(state.memory_max as u64);
+            *trap = format!("the memory reached its limit of {limit} (--memory-max); {trap}");
+        }
+        *trap = state.values.mask(trap).into_owned();
+        *panic = state.stdio.panic();
+    }
+    found
+}
+
+/// Returns the cause of an error that the host has raised.
+fn own_cause(error: &wasmtime::Error, state: &State) -> Option<String> {
+    if let Some(I32Exit(status)) = error.downcast_ref() {
+        return Some(format!("it ended by wasi:cli/exit with status {status}"));
+    }
+    match error.downcast_ref() {
+        Some(FieldMapError::TotalSizeTooBig | FieldMapError::TooManyFields) => {
+            return Some(format!(
+                "its fields take more than the {} bytes of a head (--response-head-max)",
+                state.response_head_max
+            ));
+        }
+        _ => {}
+    }
+    match error.downcast_ref() {
+        Some(ResourceTableError::Full) => Some(format!(
+            "it holds more than {RESOURCES_MAX} streams, bodies, field lists and waits at a time (this limit is fixed)"
+        )),
+        _ => None,
+    }
+}
+
+/// Converts the error of an instantiation: a trap or deadline is the component's fault, anything
+/// else is the system's.
+pub(super) fn instantiation_failed(error: &wasmtime::Error, state: &State) -> CallError {
+    let is_own = error.is::<Trap>() || error.is::<DeadlinePassed>() || state.is_memory_full;
+    match is_own || error.is::<wasmtime::WasmBacktrace>() {
+        true => explain(error, state),
+        false => CallError::no_instance(error),
+    }
+}

@@ -1,0 +1,126 @@
+//! What is granted to components, and the check of what a component imports and exports.
+
+use std::fmt;
+
+use wasmtime::component::types::Component;
+
+use crate::module_error::ModuleError;
+
+/// Interfaces of WASI 0.2 that work, in any of its minor versions.
+const WORKING: [&str; 19] = [
+    "wasi:cli/environment",
+    "wasi:cli/exit",
+    "wasi:cli/stderr",
+    "wasi:cli/stdin",
+    "wasi:cli/stdout",
+    "wasi:cli/terminal-input",
+    "wasi:cli/terminal-output",
+    "wasi:cli/terminal-stderr",
+    "wasi:cli/terminal-stdin",
+    "wasi:cli/terminal-stdout",
+    "wasi:clocks/monotonic-clock",
+    "wasi:clocks/wall-clock",
+    "wasi:http/types",
+    "wasi:io/error",
+    "wasi:io/poll",
+    "wasi:io/streams",
+    "wasi:random/insecure",
+    "wasi:random/insecure-seed",
+    "wasi:random/random",
+];
+
+/// Interfaces that are there because compilers import them unasked, and that refuse whatever is
+/// asked of them: there are no files, no sockets and no other servers.
+const REFUSING: [&str; 10] = [
+    "wasi:filesystem/preopens",
+    "wasi:filesystem/types",
+    "wasi:http/outgoing-handler",
+    "wasi:sockets/instance-network",
+    "wasi:sockets/ip-name-lookup",
+    "wasi:sockets/network",
+    "wasi:sockets/tcp",
+    "wasi:sockets/tcp-create-socket",
+    "wasi:sockets/udp",
+    "wasi:sockets/udp-create-socket",
+];
+
+/// What a component gets of an interface that it imports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Grant {
+    /// All of it.
+    Granted,
+    /// Nothing but errors, whatever it asks for.
+    Refuses,
+    /// Nothing, so the component cannot serve.
+    NotGranted,
+}
+
+impl Grant {
+    /// Returns what a component gets of an import with this name, such as
+    /// `wasi:http/types@0.2.4`.
+    pub fn of(import: &str) -> Grant {
+        match version_0_2(import) {
+            Some(interface) if WORKING.contains(&interface) => Grant::Granted,
+            Some(interface) if REFUSING.contains(&interface) => Grant::Refuses,
+            _ => Grant::NotGranted,
+        }
+    }
+}
+
+impl fmt::Display for Grant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Grant::Granted => "granted",
+            Grant::Refuses => "refuses everything",
+            Grant::NotGranted => "not granted",
+        })
+    }
+}
+
+/// Interface that answers requests.
+const HANDLER: &str = "wasi:http/incoming-handler";
+
+/// Checks that a component exports the interface that answers requests, and imports nothing but
+/// what is granted.
+pub(super) fn check(component: &Component, engine: &wasmtime::Engine) -> Result<(), ModuleError> {
+    if !component.exports(engine).any(|(name, _)| version_0_2(name) == Some(HANDLER)) {
+        let expected = "the interface of WASI 0.2 by which a component answers requests";
+        return Err(ModuleError::ExportMissing { name: format!("{HANDLER}@0.2"), expected: expected.into() });
+    }
+    let imports = component.imports(engine).map(|(name, _)| name);
+    let names: Vec<_> =
+        imports.filter(|name| Grant::of(name) == Grant::NotGranted).map(ToOwned::to_owned).collect();
+    if names.is_empty() { Ok(()) } else { Err(ModuleError::NotGranted { names }) }
+}
+
+/// Returns the name of an interface without its version, if that is a release of 0.2.
+fn version_0_2(name: &str) -> Option<&str> {
+    let (interface, version) = name.split_once('@')?;
+    let minor = version.strip_prefix("0.2.")?;
+    (!minor.is_empty() && minor.bytes().all(|byte| byte.is_ascii_digit())).then_some(interface)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Grant;
+
+    #[test]
+    fn releases_of_wasi_0_2_are_granted_and_drafts_and_others_are_not() {
+        for name in ["wasi:http/types@0.2.0", "wasi:io/poll@0.2.12", "wasi:random/insecure-seed@0.2.3"] {
+            assert_eq!(Grant::of(name), Grant::Granted, "{name}");
+        }
+        for name in ["wasi:sockets/udp@0.2.3", "wasi:http/outgoing-handler@0.2.0"] {
+            assert_eq!(Grant::of(name), Grant::Refuses, "{name}");
+        }
+        for name in [
+            "wasi:http/types",
+            "wasi:http/types@0.2.0-rc-2023-11-10",
+            "wasi:http/types@0.3.0",
+            "wasi:keyvalue/store@0.2.0-draft",
+            "wasi:http/types@0.2.",
+            "example:own/thing@0.2.0",
+        ] {
+            assert_eq!(Grant::of(name), Grant::NotGranted, "{name}");
+        }
+    }
+}
