@@ -51,8 +51,7 @@ fn build() -> Result<(), String> {
     Ok(())
 }
 
-/// Writes a Rust file with the SDK's sources, which `host new` copies into new
-/// crates.
+/// Writes a Rust file that embeds the sources of the SDK. `host new` copies them into new crates.
 fn list_sdk(sources: &Path, list: &Path) -> io::Result<()> {
     let mut files = Vec::new();
     let mut folders = vec![sources.to_owned()];
@@ -77,7 +76,7 @@ fn list_sdk(sources: &Path, list: &Path) -> io::Result<()> {
     fs::write(list, text)
 }
 
-/// Installs the standard library for WebAssembly unless it is installed.
+/// Installs the standard library of Rust for WebAssembly, unless it is installed already.
 fn install_target() -> Result<(), String> {
     let rustc = variable("RUSTC")?;
     let answer = inner(rustc)
@@ -102,9 +101,9 @@ fn install_target() -> Result<(), String> {
     })
 }
 
-/// Creates a command without the variables in which the outer Cargo passes its flags,
-/// wrappers (such as clippy) and target. They are meant for the host, and would break
-/// a build for WebAssembly.
+/// Creates a command without the environment variables by which the outer Cargo passes its flags,
+/// compiler wrappers (such as clippy) and target. These are meant for the host, and would break a
+/// build for WebAssembly.
 fn inner(program: OsString) -> Command {
     let mut command = Command::new(program);
     for (name, _) in env::vars_os() {

@@ -1,10 +1,9 @@
-//! Measures sites: what the load of one site costs the requests of another, and what many sites
-//! cost.
+//! Measures how the load on one site affects the requests of another, and what many sites cost.
 //!
 //! `cargo bench -p host-benches --bench sites -- [isolation] [many]`
 //!
-//! - `isolation`: 99th percentile of one site, alone and while another one has endless loops,
-//!   a flood of requests, and candidates that are hard to compile
+//! - `isolation`: 99th percentile of the latency of one site, alone and while other sites run
+//!   endless loops, get a flood of requests, and get candidates that are hard to compile
 //! - `many`: time to start, resident memory, and time of a reload that adds a site, with up to
 //!   1,000 sites
 
@@ -23,24 +22,26 @@ use host_benches::harness::{Folder, Server, bombs, fixture, host, output_of, sta
 use host_benches::parts::run_chosen;
 use host_benches::parts::steady::{CALM, Seen, ask, ask_steadily, compare, connect};
 
-/// Time of one turn.
+/// Duration of one turn: one measurement under one of the loads in [`KINDS`].
 const TURN: Duration = Duration::from_secs(5);
 
-/// Number of turns with each of `KINDS`.
+/// Number of turns under each of the loads in [`KINDS`].
 const TURNS: usize = 5;
 
-/// Numbers of connections with endless loops, and of connections of a flood.
+/// Number of connections whose requests make the handler loop endlessly.
 const LOOPS: usize = 32;
+/// Number of connections that send requests without a pause.
 const FLOOD: usize = 8;
 
-/// Loads of other sites, while the requests of one site are measured.
+/// Loads on the other sites while the requests of one site are measured.
 const KINDS: [&str; 5] = ["alone", "beside loops", "beside a flood", "beside candidates", "beside all three"];
 
 fn main() {
     run_chosen(&[("isolation", isolation), ("many", many)]);
 }
 
-/// Starts a server with a configuration file.
+/// Starts a server with a configuration file in `folder`, which contains `lines` besides general
+/// settings.
 fn start(folder: &Folder, lines: &str) -> Server {
     let text =
         format!("listen = '127.0.0.1:0'\ncontrol = 'control'\nlog-level = 'error,handler=off'\n{lines}");
@@ -92,8 +93,8 @@ fn isolation() {
     assert_eq!(failed, 0);
 }
 
-/// Requests a change through the API, and waits for the reply. A command would do the same, but
-/// start a process, which disturbs the server more than the request.
+/// Posts `body` to `target` of the API, and waits for the reply. The `host` command would do the
+/// same, but starting its process would disturb the server more than the request does.
 fn order(control: &Path, target: &str, body: &[u8]) {
     let mut stream = UnixStream::connect(control).expect("a control socket");
     let head = format!("POST {target} HTTP/1.1\r\nhost: a\r\nx-host-admin: bench\r\n");
@@ -103,13 +104,13 @@ fn order(control: &Path, target: &str, body: &[u8]) {
     let _ = io::copy(&mut stream, &mut io::sink());
 }
 
-/// Gives this thread the lowest priority, so that the clients take no processor time from the
-/// server, as if they ran on other machines.
+/// Gives this thread the lowest priority, so that its client takes hardly any processor time from
+/// the server, as if the client ran on another machine.
 fn be_elsewhere() {
     rustix::process::nice(19).expect("any process may lower its priority");
 }
 
-/// Sends requests one after the other until `ended` is set. Ignores failures.
+/// Sends requests one after another until `ended` is set. Reconnects after a failure.
 fn ask_until(ended: &AtomicBool, address: SocketAddr, target: &str) {
     let mut stream = connect(address);
     while !ended.load(Relaxed) {

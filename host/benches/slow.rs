@@ -1,22 +1,23 @@
-//! Measures what slow clients cost other clients, and what idle ones cost the
-//! server.
+//! Measures how slow clients affect other clients, and what idle connections cost the server.
 //!
 //! `cargo bench -p host-benches --bench slow -- [headers] [body] [read] [trickle] [idle]`
 //!
-//! - `headers`, `body`, `read`: latency of a healthy client, alone and beside 1,000
-//!   connections of `slowhttptest`, in turn. In small steps, these send the head of a
-//!   request or its body, or read a response of 512 KiB
-//! - `trickle`: latency of a healthy client beside as many sockets as the server allows
-//!   connections (1,000). Each sends a byte of a head every four seconds, and
-//!   reconnects when it is closed
-//! - `idle`: 10,000 connections that stay idle after one answer: memory, and
-//!   latency of a healthy client before and beside them
+//! - `headers`, `body`, `read`: latency of a healthy client, alone and beside 1,000 connections of
+//!   `slowhttptest`, which slowly send the head of a request, slowly send its body, or slowly read
+//!   a response of 512 KiB
+//! - `trickle`: latency of a healthy client beside as many other connections as the server allows
+//!   (1,000). Each sends one byte of a head every four seconds, and reconnects when the server
+//!   closes it
+//! - `idle`: memory of 10,000 connections that stay idle after one response, and latency of a
+//!   healthy client before and beside them
 //!
-//! The healthy client sends 200 requests a second on connections that it keeps, and
-//! one a second on a new connection. `slowhttptest` polls all of its connections
-//! and occupies a core. `nice -n 19` keeps it from disturbing the server, but not
-//! entirely, so in some turns it attacks another server of the same kind. What an
-//! attack on the measured server costs beyond that is the cost of slow clients.
+//! The healthy client sends 200 requests a second on connections that it keeps open, and one a
+//! second on a new connection.
+//!
+//! `slowhttptest` polls all of its connections and occupies a core. `nice -n 19` does not entirely
+//! keep it from disturbing the server. So in some turns it attacks a second server of the same
+//! kind. What an attack on the measured server costs beyond such a turn is the cost of slow
+//! clients.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -32,18 +33,19 @@ use host_benches::parts::program::{Program, is_installed};
 use host_benches::parts::steady::{CALM, Seen, ask_steadily, compare};
 use host_benches::parts::{high, percentile, run_chosen};
 
-/// Number of slow connections at a time.
+/// Number of slow connections that are open at the same time.
 const CONNECTIONS: usize = 1000;
 
 const TURNS: usize = 5;
 
-/// Length of one turn. It exceeds ten seconds, the default of `--head-timeout`.
+/// Duration of one turn (one measurement). It exceeds ten seconds, the default of `--head-timeout`.
 const TURN: Duration = Duration::from_secs(12);
 
-/// Number of turns with idle connections.
+/// Number of turns without idle connections, and of turns with them.
 const IDLE_TURNS: usize = 5;
 
-/// Length of a turn with idle connections. It can be short, because nothing changes.
+/// Duration of a turn in the part `idle`. It can be short, because the load does not change during
+/// the turn.
 const IDLE_TURN: Duration = Duration::from_secs(5);
 
 const IDLE_CONNECTIONS: usize = 10_000;
@@ -56,25 +58,27 @@ fn main() {
     run_chosen(&[("headers", headers), ("body", body), ("read", read), ("trickle", trickle), ("idle", idle)]);
 }
 
-/// Attacks by heads: a connection sends a field every second, and never the end.
+/// Measures a healthy client beside clients that send a header field every second and never end the
+/// head.
 fn headers() {
     attacked("slow headers", &QUIET, "/", &["-H", "-i", "1"]);
 }
 
-/// Attacks by bodies of 100,000 bytes: a connection sends a few bytes every second.
+/// Measures a healthy client beside clients that send a body of 100,000 bytes, a few bytes every
+/// second.
 fn body() {
     attacked("slow bodies", &QUIET, "/", &["-B", "-s", "100000", "-i", "1"]);
 }
 
-/// Attacks by reading: a connection has a receive window of 512 to 1,024 bytes, and
-/// reads 32 bytes every second.
+/// Measures a healthy client beside clients with a receive window of 512 to 1,024 bytes, which read
+/// 32 bytes of a response every second.
 fn read() {
     let module = fixture("large_and_small.wat");
     let arguments = [&[&*module][..], &QUIET].concat();
     attacked("slow reading", &arguments, "/large", &["-X", "-w", "512", "-y", "1024", "-n", "1", "-z", "32"]);
 }
 
-/// Pause of a trickling client between two bytes.
+/// Pause between two bytes of a slow client in the part `trickle`.
 const DROP: Duration = Duration::from_secs(4);
 
 fn trickle() {
@@ -119,13 +123,14 @@ fn trickle() {
     );
 }
 
-/// Runs the healthy client for `time`, and returns what it saw.
+/// Runs the healthy client for `time`, and returns its latencies and the number of its failures.
 fn healthy(address: SocketAddr, time: Duration) -> Seen {
     ask_steadily(address, "/", CALM, time)
 }
 
-/// Compares the healthy client alone, beside an attack on another server, and beside an
-/// attack on its own server. The attackers request `target`.
+/// Measures the healthy client alone, during an attack on a second server, and during an attack on
+/// its own server. Both servers start with `arguments`. `slowhttptest` runs with the arguments
+/// `mode`, and requests `target`.
 fn attacked(what: &str, arguments: &[&str], target: &str, mode: &[&str]) {
     if !is_installed("slowhttptest", "-h", INSTALL) {
         return;
@@ -145,8 +150,8 @@ fn attacked(what: &str, arguments: &[&str], target: &str, mode: &[&str]) {
     assert_eq!(failed, 0, "healthy requests failed beside {what}");
 }
 
-/// Runs the healthy client at `address` for one turn, beside an attack on `server`, which may be
-/// another server.
+/// Measures the healthy client for one turn during an attack on `server`. The healthy client sends
+/// its requests to `address`, which may belong to a different server.
 fn beside_attack(what: &str, address: SocketAddr, server: &Server, target: &str, mode: &[&str]) -> Seen {
     let before = server.resources().descriptors;
     let (mut most, mut resident_kib, mut tcp) = (0, 0, 0);
@@ -177,7 +182,7 @@ fn beside_attack(what: &str, address: SocketAddr, server: &Server, target: &str,
     seen
 }
 
-/// Starts the attacker for 60 s, which is longer than a turn.
+/// Starts `slowhttptest` against `address` for 60 s, which is longer than a turn.
 fn attack(address: SocketAddr, target: &str, mode: &[&str]) -> Program {
     let (url, connections) = (format!("http://{address}{target}"), CONNECTIONS.to_string());
     let mut command = Command::new("nice");
@@ -186,16 +191,16 @@ fn attack(address: SocketAddr, target: &str, mode: &[&str]) -> Program {
     Program::start(&mut command, INSTALL).expect("it is installed")
 }
 
-/// Returns the kernel's memory for TCP data of the whole machine, in pages. Past its
-/// limit (net.ipv4.tcp_mem) every connection waits.
+/// Returns the memory that the kernel uses for TCP data on the whole machine, in pages. When the
+/// memory reaches the limit `net.ipv4.tcp_mem`, all connections wait.
 fn tcp_pages() -> usize {
     let text = fs::read_to_string("/proc/net/sockstat").unwrap();
     let line = text.lines().find(|line| line.starts_with("TCP:")).unwrap();
     line.split_whitespace().last().unwrap().parse().unwrap()
 }
 
-/// Waits until the server has closed the connections of an attack: until it has at most ten file
-/// descriptors more than before.
+/// Waits until the server has at most ten more open file descriptors than `before`: it has then
+/// closed the connections of an attack.
 fn until_closed(server: &Server, before: usize) {
     let since = Instant::now();
     while server.resources().descriptors > before + 10 {

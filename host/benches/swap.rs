@@ -1,15 +1,14 @@
-//! Measures what swaps of the handler cost requests, and which resources they keep.
+//! Measures how swaps of the handler affect requests, and which resources they keep.
 //!
 //! `cargo bench -p host-benches --bench swap -- [latency] [load] [timeline] [drops] [soak]`
 //!
-//! - `latency`: from the `rename` of the file to the first answer of the new version,
+//! - `latency`: time from the `rename` of the module file to the first response of the new version,
 //!   on an idle server
-//! - `load`: latency under a steady load, without swaps and with one a second,
-//!   in turn
-//! - `timeline`: a plot of the latency over 20 s of that load, with a swap a second
-//! - `drops`: 1,000 swaps while four clients send as much as they can: checks every
-//!   answer
-//! - `soak`: 10,000 swaps: memory, descriptors and mappings after 100 and at the end
+//! - `load`: latency under a steady load, alternately without swaps and with one swap a second
+//! - `timeline`: a plot of the latency over 20 s of that load, with one swap a second
+//! - `drops`: 1,000 swaps while four clients send as many requests as they can; checks every
+//!   response
+//! - `soak`: 10,000 swaps; memory, file descriptors and mappings after 100 swaps and at the end
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::thread;
@@ -56,8 +55,8 @@ fn load() {
     });
 }
 
-/// Draws the longest time among the about 32 answers due in each 20 ms, because a delay
-/// by a swap would show there.
+/// Plots the longest latency in each 20 ms, in which about 32 responses are due, so that a delay by
+/// a swap stands out.
 fn timeline() {
     let mut replaced = Replaced::start(default_handler, &[]);
     // Skips the first requests, which take longer.
@@ -83,7 +82,7 @@ fn timeline() {
     );
 }
 
-/// Rate of 1,600 requests a second.
+/// Load of 1,600 requests a second.
 const BUSY: Rate = Rate { connections: 16, interval: Duration::from_millis(10) };
 
 /// Runs a steady load, with a swap each second if `swaps` is set. Also returns the time of each
@@ -156,7 +155,8 @@ fn soak() {
     swap(9_900);
 }
 
-/// Prints a distribution of milliseconds.
+/// Prints the median, the 99th percentile, the maximum and the number of `times`, which are in
+/// milliseconds.
 fn print(what: &str, times: &[f64]) {
     println!(
         "{what}: median {:.2} ms, 99th percentile {:.2} ms, longest {:.2} ms, {} times",

@@ -8,13 +8,13 @@ use bytesize::ByteSize;
 /// Amount with its unit, such as 64, 128.0 KiB or 2s.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Amount {
-    /// Number of things.
+    /// Number without a unit.
     Count(u64),
     /// Number of bytes.
     Bytes(u64),
-    /// Time.
+    /// Duration.
     Time(Duration),
-    /// Value of the flag of this name.
+    /// The amount that the flag with this name sets.
     Flag(&'static str),
 }
 

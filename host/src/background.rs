@@ -1,5 +1,5 @@
-//! Threads that prepare and prove candidates, or get certificates. Each has a runtime of its own,
-//! so that its work does not delay requests on a serving thread.
+//! Background threads, which prepare and test candidates or get certificates. Each has its own
+//! runtime, so that its work does not delay requests on the serving threads.
 
 use std::io;
 
@@ -8,15 +8,15 @@ use tokio::runtime::{self, Handle};
 use tokio::task::JoinHandle;
 use tracing::warn;
 
-/// Handle to a thread that runs as long as the process.
+/// Handle to a background thread, which runs as long as the process.
 #[derive(Clone)]
 pub struct Background(Handle);
 
-/// Work that a [`Background`] thread runs. Dropping this ends the work at its next wait.
+/// Task on a [`Background`] thread. Dropping it aborts the task at its next await point.
 struct Started<T>(JoinHandle<T>);
 
 impl Background {
-    /// Starts a thread, and adds `nice` to its nice value.
+    /// Starts a background thread, and adds `nice` to its nice value.
     ///
     /// # Errors
     ///
@@ -39,12 +39,12 @@ impl Background {
         &self.0
     }
 
-    /// Runs work on the thread and waits for its result. The work goes on if the returned future is
-    /// dropped.
+    /// Runs `work` on the thread, and waits for its result. The work continues if the returned
+    /// future is dropped.
     ///
     /// # Errors
     ///
-    /// One line: the work panicked, or the process is ending.
+    /// One line that says that the work panicked or that the process is ending.
     pub async fn run<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
@@ -52,12 +52,12 @@ impl Background {
         ended(self.0.spawn(work).await)
     }
 
-    /// Runs work on the thread and waits for its result. The work ends when the returned future is
-    /// dropped.
+    /// Runs `work` on the thread, and waits for its result. The work is aborted if the returned
+    /// future is dropped.
     ///
     /// # Errors
     ///
-    /// One line: the work panicked, or the process is ending.
+    /// One line that says that the work panicked or that the process is ending.
     pub async fn run_while_wanted<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,

@@ -1,4 +1,4 @@
-//! Bounds that no flag changes, as rows for the reference page and for the API.
+//! Fixed bounds, which no flag changes, as rows for the reference page and for the API.
 
 use ::host_wasm as wasm;
 use handler_sdk::abi;
@@ -275,7 +275,7 @@ fn log_and_recordings() -> Vec<Row> {
     ]
 }
 
-/// Returns the fixed bounds, in groups with a title.
+/// Returns the fixed bounds in groups, each with a title.
 pub(crate) fn fixed() -> [(&'static str, Vec<Row>); 8] {
     [
         ("Connections", connections()),

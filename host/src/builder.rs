@@ -41,8 +41,8 @@ use crate::site::version::Label;
 use crate::source::watches::{Watches, Watching};
 use crate::tls::keeper::Tls;
 
-/// Added to the nice value of the thread that replays the requests of journals, so that it does not
-/// delay the requests of clients.
+/// Increase of the nice value of the thread that replays the requests of journals. Its lower
+/// priority keeps it from delaying the requests of clients.
 const REPLAY_NICE: i32 = 10;
 
 /// Watches of module files, by the name of the site.
@@ -59,8 +59,8 @@ pub struct Foundation {
     replays: Background,
     watches: Watches,
     events: Arc<Events>,
-    /// State folder of the whole server (`--state-dir`), locked against other servers. Named sites
-    /// keep their versions in folders of their own in it.
+    /// State folder of the server (`--state-dir`), locked against other servers. Each named site
+    /// keeps its versions in a subfolder of its own.
     state_dir: Option<Arc<PrivateFolder>>,
     require_durable: bool,
     module_max: usize,
@@ -69,13 +69,13 @@ pub struct Foundation {
     acme: Option<Arc<Acme>>,
 }
 
-/// Site whose first version is loaded. [`Foundation::start`] starts its swapper and watches its
-/// module file.
+/// Site whose first version is loaded, but which is not started yet. [`Foundation::start`] starts
+/// it.
 pub struct Loaded {
     plan: SitePlan,
     activator: Activator,
     beginning: Beginning,
-    /// Stamp of the module file before it was read.
+    /// Stamp of the module file, taken before the file was read.
     seen: Option<FileStamp>,
 }
 
@@ -85,8 +85,8 @@ impl Foundation {
     ///
     /// # Errors
     ///
-    /// One line that names what the system refuses, or why the folder or a certificate cannot be
-    /// used.
+    /// One line that says what the system refuses, or why the state folder or a certificate cannot
+    /// be used.
     pub fn new(args: &Serve, compilers: Compilers) -> anyhow::Result<Foundation> {
         let (events, tls) = (Arc::default(), args.tls());
         let of_tls = Tls::new(&tls, &events)?.map(Arc::new);
@@ -118,8 +118,8 @@ impl Foundation {
         &self.engine
     }
 
-    /// Loads and starts a site on the thread that prepares candidates, so that no request waits for
-    /// files.
+    /// Loads and starts a site on the thread that prepares candidates, so that reading files does
+    /// not delay requests.
     ///
     /// # Errors
     ///
@@ -130,9 +130,9 @@ impl Foundation {
         self.thread.run(work).await.map_err(anyhow::Error::msg)?
     }
 
-    /// Opens the state folder of a site, and loads its first version. With `handed`, goes on with
-    /// the versions of the process before this one instead, and writes nothing until
-    /// [`Foundation::start`].
+    /// Opens the state folder of a site, and loads its first version. With `handed`, instead takes
+    /// over the versions of the process that this one replaces, and writes nothing to the folder
+    /// until [`Foundation::start`].
     ///
     /// # Errors
     ///
@@ -165,7 +165,7 @@ impl Foundation {
         Ok(Loaded { plan, activator, beginning, seen })
     }
 
-    /// Opens the state folder of a site.
+    /// Opens the state folder of a site: `folder` itself for the default site, or else a subfolder.
     fn state_of(&self, folder: &Arc<PrivateFolder>, site: &str) -> anyhow::Result<StateDir> {
         let folder = match site {
             // A site that a reload has removed has the folder until its last request is answered.
@@ -181,7 +181,8 @@ impl Foundation {
         Ok(StateDir::new(folder, self.module_max))
     }
 
-    /// Starts the swapper of a loaded site, and watches its module file.
+    /// Starts the [`Swapper`] of a loaded site, which carries out its swaps, and watches its module
+    /// file.
     ///
     /// # Errors
     ///
@@ -215,8 +216,8 @@ impl Foundation {
         Ok((Site { name, place, swapper, journal, probation, metrics, limits }, watching))
     }
 
-    /// Starts to watch the module file of a site; [`None`] without a file or with `--no-watch`.
-    /// `seen` is the file's stamp before it was last read.
+    /// Starts to watch the module file of a site. Returns [`None`] if the site has no module file,
+    /// or with `--no-watch`. `seen` is the stamp of the file, taken before the file was last read.
     ///
     /// # Errors
     ///
@@ -249,8 +250,8 @@ impl Loaded {
     }
 }
 
-/// Starts the sites and the recorder. Returns the state that connections share, and the
-/// watches of the module files.
+/// Starts the sites, the watch of the certificate files, and the recorder of requests. Returns the
+/// state that connections share, and the watches of the module files.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! Bombs: modules for which an unbounded compiler needs gigabytes or minutes. All but the
-//! one in text meet the contract, so only a bound can refuse them.
+//! Bombs: modules that take gigabytes or minutes to compile if the compiler has no limits. All
+//! except the one in WebAssembly text meet the contract, so only a limit can refuse them.
 
 use wasm_encoder::MemArg;
 use wasm_encoder::{
@@ -11,7 +11,8 @@ use wasm_encoder::{
 /// Response of every bomb, if it is accepted and serves.
 const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\n\nlet in";
 
-/// Type indices of `alloc`, of `handle`, and of functions without parameters and results.
+/// Index of the type of `alloc`. The next two constants are the indices of the types of `handle`,
+/// and of functions without parameters and results.
 const ALLOC: u32 = 0;
 const HANDLE: u32 = 1;
 const PLAIN: u32 = 2;

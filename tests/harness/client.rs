@@ -94,12 +94,12 @@ impl Client {
         self.peek().is_none_or(|received| received > 0)
     }
 
-    /// Returns whether bytes of the server can be read now.
+    /// Returns whether bytes from the server can be read without waiting.
     pub fn has_reply(&mut self) -> bool {
         self.peek().is_some_and(|received| received > 0)
     }
 
-    /// Returns 1 if bytes can be read now, 0 if the server has closed or reset the
+    /// Returns 1 if bytes can be read without waiting, 0 if the server has closed or reset the
     /// connection, and `None` otherwise.
     fn peek(&mut self) -> Option<usize> {
         self.stream.set_nonblocking(true).unwrap();
@@ -140,8 +140,8 @@ impl Client {
         }
     }
 
-    /// Returns a response with its headers as text, and checks their form: a name in lower
-    /// case, a colon, a space and the value.
+    /// Returns a response with its headers as text. Checks that each header was sent as a name in
+    /// lower case, a colon, a space and the value.
     fn checked(&self, reply: replies::Reply) -> Reply {
         let reply = Reply::of(reply);
         for (name, value) in &reply.fields {

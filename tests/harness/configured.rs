@@ -16,8 +16,8 @@ impl Configured {
         Configured::spawn(host(), folder, lines)
     }
 
-    /// Starts a server in a folder by a command that runs the program, with a configuration file
-    /// that has these lines.
+    /// Starts a server in a folder with a command that runs the program, and with a configuration
+    /// file that has these lines.
     pub fn spawn(mut command: Command, folder: Folder, lines: &str) -> Configured {
         write(&folder, lines);
         command.current_dir(folder.file(""));
@@ -39,8 +39,8 @@ impl Configured {
         write(&self.folder, lines);
     }
 
-    /// Runs a command of the program that controls the server. Returns the exit code and everything
-    /// that was printed.
+    /// Runs the program with arguments that make it send a command to the server. Returns the exit
+    /// code and everything that was printed.
     pub fn run(&self, line: &[&str]) -> (i32, String) {
         let mut command = host();
         command.args(line).current_dir(self.folder.file(""));

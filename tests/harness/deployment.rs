@@ -53,24 +53,26 @@ impl Deployment {
         self.spawn(host(), more)
     }
 
-    /// Starts the server by a command that runs the program, perhaps after a shell script.
+    /// Starts the server with a command that runs the program, and with further arguments.
     pub fn spawn(&self, command: Command, more: &[&str]) -> Server {
         Server::spawn(command, &self.arguments(more))
     }
 
-    /// Returns the process, not started yet, that sends a command to the running server.
+    /// Returns a [`Command`] that runs the program with these arguments, to control the running
+    /// server.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = host();
         command.args(arguments).arg("--control").arg(self.socket());
         command
     }
 
-    /// Sends a command to the running server, and returns everything that was printed.
+    /// Runs the program with these arguments, to control the running server. Returns everything
+    /// that was printed.
     pub fn tell(&self, arguments: &[&str]) -> String {
         output_of(&mut self.command(arguments)).1
     }
 
-    /// Returns the process, not started yet, that swaps to a module.
+    /// Returns a [`Command`] that swaps the running server to a module.
     pub fn swap_command(&self, module: impl AsRef<[u8]>) -> Command {
         let file = self.path(&format!("upload-{}", self.uploads.fetch_add(1, Ordering::Relaxed)));
         fs::write(&file, module).unwrap();
@@ -100,7 +102,7 @@ impl Deployment {
         self.state().join(format!("{}.module", host::site::version::hash(module.as_ref())))
     }
 
-    /// Returns the sorted names in the state folder.
+    /// Returns the names of all entries in the state folder, sorted.
     pub fn state_names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.state()).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
@@ -109,8 +111,8 @@ impl Deployment {
         names
     }
 
-    /// Returns the names of temporary files in the state folder, including those with the endings
-    /// of earlier releases.
+    /// Returns the names of temporary files in the state folder, including those with an ending that
+    /// only earlier releases used.
     pub fn litter(&self) -> Vec<String> {
         let mut names = self.state_names();
         names.retain(|name| name.ends_with(".tmp") || name.ends_with(".new"));

@@ -20,12 +20,12 @@ impl Folder {
         Folder(path)
     }
 
-    /// Returns the path of an entry, whether it exists or not.
+    /// Returns the path of a file in the folder, whether it exists or not.
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
-    /// Returns the path of an entry as text, for a command line.
+    /// Returns the path of a file in the folder as text, for a command line.
     pub fn path(&self, name: &str) -> String {
         self.file(name).into_os_string().into_string().unwrap()
     }

@@ -1,8 +1,8 @@
-//! Makes hoarders: modules that write parts of each request to every kind of state that
-//! WebAssembly has, and answer it with a digest of the state before. Equal choices give
-//! equal modules.
+//! Makes hoarders: modules that store parts of each request in every kind of state that WebAssembly
+//! has. A hoarder answers a request with a digest of the state that it found, so the response shows
+//! whether earlier requests left something behind. Equal choices give equal modules.
 
-/// Returns the text of a module. `below` makes the choices: it returns a number below its
+/// Returns a module as WebAssembly text. `below` makes the choices: it returns a number below its
 /// argument, which is at least 1.
 pub fn module(below: &mut dyn FnMut(usize) -> usize) -> String {
     let pages = [1, 1, 2, 17][below(4)];
@@ -71,7 +71,7 @@ struct Kind {
     start: &'static str,
     /// Value that depends on the request.
     changed: &'static str,
-    /// Expressions of type i64 that together tell the value. `GET` stands for the value.
+    /// Expressions of type i64 that together determine the value. `GET` stands for the value.
     digests: &'static [&'static str],
 }
 

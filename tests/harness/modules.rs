@@ -1,4 +1,4 @@
-//! Makes modules that differ in one value, as WebAssembly text.
+//! Makes small modules as WebAssembly text, which differ in one value, such as their response.
 
 use super::Random;
 
@@ -24,7 +24,7 @@ pub fn saying(word: &str) -> String {
     answering(format!("HTTP/1.1 200 OK\n\n{word}").as_bytes())
 }
 
-/// Returns a handler that answers with this word, and traps for targets whose path begins with
+/// Returns a handler that answers with this word, and traps for targets that begin with `/` and
 /// this letter.
 pub fn trapping_at(letter: char, word: &str) -> String {
     let response = format!("HTTP/1.1 200 OK\n\n{word}");
@@ -46,7 +46,8 @@ pub fn allocating_at(address: u32) -> String {
     handler("", &format!("(i32.const {address})"), "(i64.const 0)")
 }
 
-/// Returns a handler with these fields of the module, and these bodies of `alloc` and `handle`.
+/// Returns a handler with these bodies of `alloc` and `handle`. `fields` are further parts of the
+/// module, such as data segments.
 pub fn handler(fields: &str, alloc: &str, handle: &str) -> String {
     format!(
         "(module (memory (export \"memory\") 1) {fields}

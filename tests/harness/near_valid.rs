@@ -1,5 +1,5 @@
-//! Makes nearly valid messages: joins parts that are valid or nearly so, and makes random
-//! changes.
+//! Makes nearly valid requests and responses: joins parts that are valid or nearly valid, and makes
+//! random changes.
 
 use super::Random;
 
@@ -72,7 +72,7 @@ fn request(random: &mut Random, bytes: &mut Vec<u8>) {
     }
 }
 
-/// Adds the line before a chunk: its size, and perhaps an extension.
+/// Adds the line before a chunk: its size, sometimes too long, and sometimes an extension.
 fn chunk_line(random: &mut Random, length: usize, put: &mut impl FnMut(&[u8])) {
     let size = match random.below(10) {
         0 => format!("{length:X}"),
@@ -120,8 +120,8 @@ fn end(random: &mut Random) -> &'static [u8] {
     unusual.get(random.below(120)).copied().unwrap_or(b"\r\n")
 }
 
-/// Makes up to three random changes behind the first `from` bytes, or none in half of the
-/// cases.
+/// Makes one to three random changes after the first `from` bytes in half of the cases, and none in
+/// the others.
 fn change(random: &mut Random, bytes: &mut Vec<u8>, from: usize) {
     for _ in 0..random.below(6).saturating_sub(2) {
         if bytes.len() <= from {

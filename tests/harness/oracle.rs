@@ -1,5 +1,5 @@
-//! Reference for isolation, with which the host is compared: plain wasmtime with a new
-//! instance for each request.
+//! Reference for the isolation of requests: plain wasmtime with a new instance for each request.
+//! The host must give the same responses.
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -15,10 +15,10 @@ use wasmtime::{Config, Engine, Instance, Module, Store, StoreLimits, StoreLimits
 /// Bytes of a response, or the message of a trap.
 pub type Outcome = Result<Vec<u8>, String>;
 
-/// Number of requests to one module, one after the other.
+/// Number of requests that [`compare`] makes to one module.
 const REQUESTS: usize = 12;
 
-/// Maximum memory of an instance of the reference, in bytes: the default of the host.
+/// Maximum memory in bytes of an instance in the reference. It is the default of the host.
 const MEMORY_MAX: usize = 64 << 20;
 
 /// Makes one request to a new instance in plain wasmtime.
@@ -43,7 +43,7 @@ pub fn fresh(module: &Module, request: &[u8]) -> Outcome {
     run(&mut store).map_err(|error: wasmtime::Error| error.downcast_ref::<Trap>().unwrap().to_string())
 }
 
-/// Compiles a module for `fresh`.
+/// Compiles a module for [`fresh`].
 pub fn compile(wat: &str) -> Module {
     static ENGINE: OnceLock<Engine> = OnceLock::new();
     let engine = ENGINE.get_or_init(|| {

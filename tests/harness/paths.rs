@@ -36,8 +36,8 @@ fn build() -> PathBuf {
     program
 }
 
-/// Returns the folder in the target folder that is named after the profile of this
-/// executable.
+/// Returns the folder in the target folder in which Cargo built this executable, such as
+/// `target/debug`.
 fn profile_folder() -> PathBuf {
     let own = env::current_exe().expect("a path");
     own.ancestors().nth(2).expect("two folders above").to_owned()

@@ -42,15 +42,15 @@ pub fn host_after(script: &str) -> Command {
     shell
 }
 
-/// Waits for the ready line on the piped standard output of a server. Returns the first
-/// address in it.
+/// Waits for the line `ready URL...`, which a server prints on its standard output. Returns the
+/// first address in it.
 pub fn ready_address(child: &mut Child) -> SocketAddr {
     let ready = lines(child.stdout.take().unwrap()).recv_timeout(PATIENCE);
     addresses(&ready.expect("a ready line"))[0]
 }
 
-/// Runs the program with arguments with which it cannot start. Checks that it prints one
-/// line on standard error and exits with code 1. Returns the line.
+/// Runs the program with arguments that prevent its start. Checks that it prints one line on
+/// standard error and exits with code 1. Returns the line.
 pub fn fails_to_start<A: AsRef<OsStr>>(arguments: &[A]) -> String {
     let output = run_to_end(host().args(arguments));
     let text = String::from_utf8(output.stderr).unwrap();
@@ -104,9 +104,9 @@ pub struct Server {
     child: Child,
     /// Id of the process that took the place of the child in an upgrade.
     upgraded: Option<u32>,
-    /// URLs in the ready line.
+    /// URLs in the line `ready URL...`, which the server prints on its standard output.
     pub urls: Vec<String>,
-    /// Addresses among the URLs.
+    /// Addresses of those URLs that begin with `http` or `https`.
     pub addresses: Vec<SocketAddr>,
     ready: Receiver<String>,
     log: Receiver<String>,
@@ -145,15 +145,16 @@ impl Server {
         Server::spawn(host(), arguments)
     }
 
-    /// Starts a server with these arguments, by a command that runs the program. Uses the sockets,
-    /// or the folder for control sockets, that the command's environment passes.
+    /// Starts a server with a command that runs the program, and with these arguments. If the
+    /// command sets `LISTEN_FDS` or `XDG_RUNTIME_DIR`, the server uses these sockets, or this
+    /// folder for its control socket.
     pub fn spawn<A: AsRef<OsStr>>(command: Command, arguments: &[A]) -> Server {
         Server::begin(command, arguments).until_ready()
     }
 
-    /// Starts a server with these arguments, by a command that runs the program, without waiting
-    /// for the ready line. Unless the arguments or the command say otherwise, the server listens on
-    /// a free port and has neither a control socket nor probes.
+    /// Starts a server with a command that runs the program, and with these arguments. Does not
+    /// wait for the ready line. Unless the arguments or the command say otherwise, the server
+    /// listens on a free port and has neither a control socket nor probes.
     pub fn begin<A: AsRef<OsStr>>(mut command: Command, arguments: &[A]) -> Server {
         command.args(arguments);
         let has = |flag: &str| arguments.iter().any(|argument| argument.as_ref() == flag);
@@ -172,7 +173,7 @@ impl Server {
         Server::begin_as_it_is(command)
     }
 
-    /// Starts a server by a command with all its arguments, without waiting for the ready line.
+    /// Starts a server with a command that has all its arguments. Does not wait for the ready line.
     pub fn begin_as_it_is(mut command: Command) -> Server {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let log = lines(child.stderr.take().unwrap());
@@ -231,32 +232,33 @@ impl Server {
         }
     }
 
-    /// Returns a line on standard error that contains all of these texts, if one was
-    /// written so far.
+    /// Returns a line that the server has already written to standard error and that contains all
+    /// of these texts, if there is one.
     pub fn log_line_now(&mut self, texts: &[&str]) -> Option<String> {
         self.seen.extend(self.log.try_iter());
         self.seen.iter().find(|line| texts.iter().all(|text| line.contains(text))).cloned()
     }
 
-    /// Returns the process id, after an upgrade that of the new process.
+    /// Returns the id of the server process. After an upgrade, that is the new process.
     pub fn pid(&self) -> u32 {
         self.upgraded.unwrap_or(self.child.id())
     }
 
-    /// Orders an upgrade, and waits until the new process serves.
+    /// Requests an upgrade, and waits until the new process serves.
     pub fn upgrade(&mut self) {
         self.order_upgrade();
         self.is_upgraded();
     }
 
-    /// Orders an upgrade, and waits for the end of the attempt. Returns why it has failed.
+    /// Requests an upgrade, and waits until it has failed. Returns the cause.
     pub fn fails_to_upgrade(&mut self) -> String {
         self.order_upgrade();
         let line = self.log_line(&["not upgraded: this process goes on"]);
         line.split_once("cause=").unwrap().1.to_owned()
     }
 
-    /// Orders an upgrade by SIGUSR2, without waiting for it.
+    /// Requests an upgrade by SIGUSR2, without waiting for it. Forgets the log lines that were read
+    /// before.
     pub fn order_upgrade(&mut self) {
         self.seen.clear();
         self.signal("USR2");
@@ -306,8 +308,8 @@ impl Server {
         }
     }
 
-    /// Waits until the server uses at most a tenth more than `before` of each resource. Freeing may
-    /// take a moment.
+    /// Waits until the server uses at most a tenth more of each resource than `before`, because
+    /// freeing may take a moment.
     #[track_caller]
     pub fn settles_at(&self, before: &Resources) {
         let deadline = Instant::now() + PATIENCE;
@@ -336,8 +338,8 @@ impl Server {
         lines
     }
 
-    /// Makes a request on a new connection. Checks the body of the response, and the number
-    /// of the version that answers.
+    /// Makes a request on a new connection. Checks that `word` is the body of the response, and
+    /// `version` the number of the version that answered.
     #[track_caller]
     pub fn says(&self, word: &str, version: u64) {
         let reply = self.connect().ask("GET", "/");

@@ -1,6 +1,5 @@
-//! Checks which server a request names by its `host` field. An
-//! ambiguous request is refused (RFC 9112, section 3.2), because a cache or proxy
-//! in front may read it differently.
+//! Checks the server that a request names in its `host` field. Refuses an ambiguous request (RFC
+//! 9112, section 3.2), because a cache or proxy in front may read it differently.
 
 use thiserror::Error;
 
@@ -8,7 +7,7 @@ use crate::field::Name;
 use crate::h1::grammar::is_authority;
 use crate::request_head::{RequestHead, Version};
 
-/// Reason for refusing the `host` field or the target's authority.
+/// Reason for refusing the `host` field of a request.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum BadHost {
     /// The field `host` is missing, and HTTP/1.1 requires it.
@@ -20,16 +19,17 @@ pub enum BadHost {
         /// Number of occurrences.
         count: usize,
     },
-    /// The field `host` is neither a name nor an address, each with an optional port.
+    /// The value of the field `host` is malformed: it must be a host name or an IP address, with an
+    /// optional port.
     #[error("its field host is malformed; expected a name or an address, and perhaps a port")]
     Malformed,
-    /// The field `host` differs from the field `:authority` of a request of HTTP/2.
+    /// The field `host` of an HTTP/2 request differs from its field `:authority`.
     #[error("its field host is not its :authority (RFC 9113, section 8.3.1)")]
     Differs,
 }
 
-/// Checks the `host` field of a request, which must be valid even where the authority of
-/// the target takes its place (RFC 9112, section 3.2).
+/// Checks the `host` field of a request. The field must be valid even if the target contains an
+/// authority, which then replaces it (RFC 9112, section 3.2).
 pub(super) fn check(head: &RequestHead<'_>) -> Result<(), BadHost> {
     let mut values = head.fields.values(Name::Host);
     let Some(host) = values.next() else {

@@ -1,4 +1,5 @@
-//! Groups connections and calls by client network, for fair sharing under load.
+//! Networks of clients. The host counts connections and calls by network, so that clients get fair
+//! shares under load.
 
 use std::fmt;
 use std::net::IpAddr;

@@ -1,5 +1,5 @@
-//! Header fields of a message: their places in its bytes, and the names that the host
-//! treats in its own way.
+//! Header fields of a message: their byte ranges in the head, and the names of the fields that the
+//! host treats specially.
 
 use std::ops::Range;
 
@@ -10,7 +10,7 @@ use handler_sdk::abi::{
 
 use crate::hop_by_hop::Listed;
 
-/// Name of a field, if the host treats the field in its own way.
+/// Name of a field that the host treats specially, or [`Name::Other`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
     /// [`CLIENT_CERT_SHA256`] or [`CLIENT_CERT_SUBJECT`].
@@ -44,13 +44,13 @@ pub enum Name {
     /// `keep-alive`, `proxy-connection`, `te`, `trailer` or `upgrade`, which are hop-by-hop in any
     /// message.
     HopByHop,
-    /// Any field that the host does not treat in its own way.
+    /// Any name that the host does not treat specially.
     Other,
 }
 
 impl Name {
-    /// Returns the [`Name`] for a field name in any case of letters; [`Name::Other`] for a name
-    /// that the host does not know.
+    /// Returns the [`Name`] for a field name, ignoring case; [`Name::Other`] if the host does not
+    /// treat the field specially.
     pub(crate) fn of(name: &[u8]) -> Name {
         let known: &[(&str, Name)] = match name.len() {
             2 => &[("te", Name::HopByHop)],
@@ -79,15 +79,15 @@ impl Name {
         known.iter().find(|(text, _)| is(name, text)).map_or(Name::Other, |(_, name)| *name)
     }
 
-    /// Returns whether fields of this name are hop-by-hop in any message, even if `connection` does
-    /// not list them.
+    /// Returns whether fields of this name are hop-by-hop in every message, even if the
+    /// `connection` field does not list them.
     pub(crate) fn is_hop_by_hop(self) -> bool {
         matches!(self, Name::Connection | Name::TransferEncoding | Name::HopByHop)
     }
 }
 
-/// Returns whether a field name equals `other` in any case of letters. The name must be a token,
-/// and `other` must have small letters and hyphens only.
+/// Returns whether `name` equals `other`, ignoring the case of `name`. `name` must be a token, and
+/// `other` must consist of lower-case letters, digits and hyphens.
 pub(crate) fn is(name: &[u8], other: &str) -> bool {
     // A token has no byte that this bit turns into a hyphen or a letter of another case.
     const SMALL: u64 = u64::from_ne_bytes([0x20; 8]);
@@ -98,7 +98,7 @@ pub(crate) fn is(name: &[u8], other: &str) -> bool {
         && end.iter().zip(other_end).all(|(a, b)| a | 0x20 == *b)
 }
 
-/// Place of one field in the bytes of a head.
+/// Byte ranges of the name and the value of one field in a head, and its [`Name`].
 #[derive(Clone, Debug)]
 pub struct Field {
     name: Range<usize>,
@@ -107,8 +107,8 @@ pub struct Field {
 }
 
 impl Field {
-    /// Returns the place of a field whose line begins at byte `start` of the head. `name` and
-    /// `value` are parts of `line`, and `value` has no white space around it.
+    /// Creates the entry for a field whose line begins at byte `start` of the head. `name` and
+    /// `value` must be subslices of `line`, and `value` must have no white space around it.
     pub(crate) fn at(start: usize, line: &[u8], name: &[u8], value: &[u8], known: Name) -> Field {
         let place = |part: &[u8]| {
             let from = start + (part.as_ptr().addr() - line.as_ptr().addr());
@@ -126,35 +126,36 @@ pub struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
-    /// Returns the fields at these places of a head.
+    /// Creates the collection of the fields at `places` in the head `bytes`.
     pub(crate) fn new(bytes: &'a [u8], places: &'a [Field]) -> Fields<'a> {
         Fields { bytes, places }
     }
 
-    /// Returns the names and values of all fields in order. The names are as they arrived, in any
-    /// case of letters.
+    /// Returns the names and values of all fields in order. Names keep the case in which they
+    /// arrived.
     pub fn iter(self) -> impl DoubleEndedIterator<Item = (&'a [u8], &'a [u8])> {
         self.named().map(|(_, name, value)| (name, value))
     }
 
-    /// Returns the values of all fields of a name in order.
+    /// Returns the values of all fields with this name, in order.
     pub fn values(self, of: Name) -> impl DoubleEndedIterator<Item = &'a [u8]> {
         self.places.iter().filter(move |field| field.known == of).map(move |field| self.part(&field.value))
     }
 
-    /// Returns the value of the first field of a name, which has small letters and hyphens only.
+    /// Returns the value of the first field with this name, ignoring the case of the field. `name`
+    /// must consist of lower-case letters, digits and hyphens.
     pub fn first(self, name: &str) -> Option<&'a [u8]> {
         self.iter().find(|(found, _)| is(found, name)).map(|(_, value)| value)
     }
 
-    /// Returns the [`Name`], the name as it arrived, in any case of letters, and the value of each
-    /// field in order.
+    /// Returns for each field, in order, its [`Name`], its name in the case in which it arrived,
+    /// and its value.
     pub(crate) fn named(self) -> impl DoubleEndedIterator<Item = (Name, &'a [u8], &'a [u8])> {
         self.places.iter().map(move |field| (field.known, self.part(&field.name), self.part(&field.value)))
     }
 
-    /// Appends the lines of those fields that `is_sent` selects and that `listed` does not contain,
-    /// with names in lower case.
+    /// Appends to `to` the lines of the fields that `is_sent` selects and `listed` does not
+    /// contain. Writes names in lower case.
     pub(crate) fn write(self, to: &mut Vec<u8>, listed: &Listed<'_>, is_sent: impl Fn(Name) -> bool) {
         for Field { name, value, known } in self.places {
             if !is_sent(*known) || listed.contains(self.part(name)) {
@@ -177,13 +178,13 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Returns whether a field line, whose colon is at index `colon`, has a space behind the colon and
-/// ends in CR LF, so that it can be copied as it is.
+/// Returns whether a field line has a space after its colon, which is at index `colon`, and ends in
+/// CR LF. Such a line can be copied unchanged.
 fn is_plain(line: &[u8], colon: usize) -> bool {
     line.get(colon + 1) == Some(&b' ') && line.ends_with(b"\r\n")
 }
 
-/// Appends pieces of text. Their number is a constant, so the compiler unrolls the loop and knows
+/// Appends all pieces to `to`. `N` is a constant, so that the compiler unrolls the loop and knows
 /// the lengths of literals.
 pub(crate) fn put<const N: usize>(to: &mut Vec<u8>, pieces: [&[u8]; N]) {
     pieces.into_iter().for_each(|piece| to.extend_from_slice(piece));

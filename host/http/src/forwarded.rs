@@ -8,7 +8,8 @@ use ipnet::IpNet;
 use crate::client_net::{ClientNet, Peer};
 use crate::field::{Fields, Name};
 
-/// Proxies that are trusted, so that the host believes their `x-forwarded-for` field.
+/// Trusted proxy, or a network of such proxies. The host believes the `x-forwarded-for` field of
+/// requests from them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Trusted {
     /// Peers with an address in this network.
@@ -46,15 +47,15 @@ pub fn is_trusted(peer: Peer, trusted: &[Trusted]) -> bool {
     trusted.iter().any(|trusted| trusted.includes(peer))
 }
 
-/// Returns the network to which a peer is counted in fair sharing; `None` for a trusted proxy,
-/// which stands for many clients, and for a peer without an IP address.
+/// Returns the network for which a peer counts in fair sharing; `None` for a trusted proxy, which
+/// stands for many clients, and for a peer without an IP address.
 pub fn client_net(peer: Peer, trusted: &[Trusted]) -> Option<ClientNet> {
     if is_trusted(peer, trusted) { None } else { ClientNet::of(peer) }
 }
 
-/// Returns the client of a request. Starts at the peer. As long as the address found is a trusted
-/// proxy's, goes on to the next address in `x-forwarded-for`, from right to left. Stops before a
-/// malformed address.
+/// Returns the client that sent a request. Starts with `peer`. As long as the address found belongs
+/// to a trusted proxy, continues with the next address in `x-forwarded-for`, from right to left.
+/// Stops before a malformed address.
 pub fn client(peer: Peer, fields: Fields<'_>, trusted: &[Trusted]) -> Peer {
     if trusted.is_empty() {
         return peer;

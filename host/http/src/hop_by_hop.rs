@@ -1,38 +1,37 @@
-//! Hop-by-hop fields, which concern one connection and are forwarded in neither
-//! direction (RFC 9110, section 7.6.1).
+//! Hop-by-hop fields. They concern a single connection, so the host forwards them neither to a
+//! handler nor to a client (RFC 9110, section 7.6.1).
 
 use std::cmp::Ordering;
 
-/// Maximum number of options in all `connection` fields of a message, empty options included.
-/// Ordinary messages have one or two. Each field of the message is looked up among the options, so
-/// more options would cost time.
+/// Maximum number of options in all `connection` fields of a message, including empty options.
+/// Ordinary messages have one or two. More would cost time, because each field of the message is
+/// looked up among the options.
 pub const OPTIONS_MAX: usize = 64;
 
-/// Fields that `connection` cannot remove, because the message would mean something
-/// else without them.
+/// Fields that `connection` cannot remove, because the message would have another meaning without
+/// them.
 const KEPT: [&[u8]; 2] = [b"host", b"content-length"];
 
-/// Splits the values of `connection` into options.
+/// Splits the values of the `connection` fields into options.
 fn options<'a>(values: impl Iterator<Item = &'a [u8]>) -> impl Iterator<Item = &'a [u8]> {
     values.flat_map(|list| list.split(|&byte| byte == b',')).map(<[u8]>::trim_ascii)
 }
 
-/// Returns whether the values of `connection` have more than [`OPTIONS_MAX`]
-/// options.
+/// Returns whether the values of the `connection` fields have more than [`OPTIONS_MAX`] options.
 pub(super) fn has_too_many_options<'a>(values: impl Iterator<Item = &'a [u8]>) -> bool {
     options(values).nth(OPTIONS_MAX).is_some()
 }
 
-/// Fields that the `connection` field of a message declares hop-by-hop.
+/// Fields that the `connection` fields of a message declare hop-by-hop.
 pub(super) struct Listed<'a> {
-    /// Sorted names. Nearly always empty, because the usual options are left out:
-    /// no field is named `close`, and `keep-alive` is hop-by-hop in any message.
+    /// Names in sorted order. Nearly always empty, because `close` and `keep-alive` are left out:
+    /// no field is named `close`, and `keep-alive` is hop-by-hop in every message.
     names: Vec<&'a [u8]>,
 }
 
 impl<'a> Listed<'a> {
-    /// Collects the names from the values of `connection`, at most [`OPTIONS_MAX`]
-    /// of them: the caller has refused messages with more.
+    /// Collects the names from the values of the `connection` fields. Reads at most [`OPTIONS_MAX`]
+    /// options, because the caller has refused messages with more.
     pub(super) fn by(values: impl Iterator<Item = &'a [u8]>) -> Listed<'a> {
         let named = |option: &&[u8]| {
             !option.eq_ignore_ascii_case(b"close") && !option.eq_ignore_ascii_case(b"keep-alive")
@@ -42,7 +41,8 @@ impl<'a> Listed<'a> {
         Listed { names }
     }
 
-    /// Returns whether the `connection` field declares a field of this name hop-by-hop.
+    /// Returns whether the `connection` fields declare a field of this name hop-by-hop. Always
+    /// false for the fields in [`KEPT`].
     pub(super) fn contains(&self, name: &[u8]) -> bool {
         let find = |listed: &&[u8]| in_lower_case(listed, name);
         !self.names.is_empty()

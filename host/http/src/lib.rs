@@ -1,13 +1,12 @@
-//! HTTP as bytes and messages: parsing what clients send, the canonical request
-//! that a handler gets, and checking the response that it returns. Nothing here
-//! runs a handler or opens a socket.
+//! Parses the requests of clients, encodes the canonical request that a handler gets, and checks
+//! the response that the handler returns. Nothing here runs a handler or opens a socket.
 //!
 //! | file | responsibility |
 //! | --- | --- |
 //! | `h1` | parses HTTP/1.1 requests, and refuses what is ambiguous |
-//! | `h2` | what HTTP/2 adds to these rules |
+//! | `h2` | converts HTTP/2 heads so that the rules of HTTP/1.1 apply, and counts costly frames |
 //! | `request_head` | the head of a request as it arrived |
-//! | `field` | header fields, and the names that the host knows |
+//! | `field` | header fields, and the names of those that the host treats specially |
 //! | `request` | encodes the canonical request |
 //! | `target` | the forms of a request target |
 //! | `authority` | checks the field `host` |
@@ -19,7 +18,7 @@
 //! | `message` | a request in the form that a handler gets |
 //! | `request_id` | ids of requests and connections |
 //! | `trace` | the trace that a request belongs to |
-//! | `client_net` | the network that a client counts towards |
+//! | `client_net` | the network of a client, for fair sharing |
 //! | `quote` | makes untrusted text safe to show |
 
 pub mod authority;

@@ -2,15 +2,15 @@
 
 use bytes::Bytes;
 
-/// Bytes of one request, in pieces that are joined in the module's memory.
+/// Bytes of one request, in pieces. The host copies the pieces one after another into the memory of
+/// the module.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Message {
-    /// Head that the host has encoded, or the whole message if it is one piece.
+    /// Encoded head, or the whole message if it was created from one vector.
     pub head: Vec<u8>,
     /// Pieces of the body.
     pub body: Vec<Bytes>,
-    /// Seed of the random bits that the module may draw; [`None`] for a module that
-    /// draws none.
+    /// Seed of the random bits that the module can request; [`None`] if the module requests none.
     pub seed: Option<[u8; 32]>,
 }
 

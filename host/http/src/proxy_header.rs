@@ -1,13 +1,14 @@
-//! Reads the header of the PROXY protocol, in which a proxy that passes bytes on says who its client
-//! is. Versions 1 and 2: <https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>.
+//! Reads the header of the PROXY protocol, by which a proxy that forwards a connection names its
+//! client. Supports versions 1 and 2:
+//! <https://www.haproxy.org/download/3.2/doc/proxy-protocol.txt>.
 //!
-//! The bytes behind the header belong to TLS or HTTP, so [`read`] says how many bytes belong to the
-//! header for sure, and the caller takes no more than these from the connection.
+//! The bytes after the header belong to TLS or HTTP. So [`read`] returns how many more bytes
+//! certainly belong to the header, and the caller reads no more than these from the connection.
 //!
-//! The parser is ours, because crates for the protocol need the whole header at once, and to find
-//! where it ends is the larger part of the work. The crate `proxy-header` also accepts text that no
-//! proxy writes; the tests compare with this crate. The crate `ppp` would bring a second version of
-//! `thiserror`.
+//! The project has its own parser, because the crates for this protocol need the whole header at
+//! once, and finding its end is most of the work. The crate `proxy-header` also accepts text that
+//! no proxy writes; the tests compare this parser with it. The crate `ppp` would bring a second
+//! version of `thiserror`.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -16,50 +17,51 @@ use std::str::FromStr;
 /// Maximum length of a header of version 1, in bytes, as the protocol defines it.
 pub const V1_MAX: usize = 107;
 
-/// Maximum length of a header of version 2, in bytes. Proxies add some hundred bytes to the
-/// addresses; the protocol allows 64 KiB.
+/// Maximum length of a header of version 2 that is accepted, in bytes. The protocol allows 64 KiB,
+/// but proxies add only some hundred bytes to the addresses.
 pub const V2_MAX: usize = 4096;
 
 /// Start of a header of version 1.
 const V1: &[u8] = b"PROXY ";
 
-/// Signature, with which a header of version 2 begins.
+/// Signature at the start of a header of version 2.
 const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// Length of the shortest header of version 1, in bytes. No header of version 2 is shorter.
 const SHORTEST: usize = b"PROXY UNKNOWN\r\n".len();
 
-/// Length of the start of a header of version 2, in bytes, which the length in the header does not
-/// count.
+/// Length of the fixed start of a header of version 2, in bytes. The length that the header states
+/// does not include it.
 const V2_FIXED: usize = 16;
 
-/// Length of the two paths in a header of version 2 about Unix sockets, in bytes.
+/// Length of the two paths in a header of version 2 for Unix sockets, in bytes.
 const UNIX: usize = 216;
 
-/// Client of a connection, as the header names it.
+/// Client of a connection, according to the header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
     /// The header names this address of the client.
     Client(IpAddr),
-    /// The proxy has opened the connection for itself, for example to check the health of the
-    /// server.
+    /// The proxy opened the connection for itself, for example to check the health of the server.
     Proxy,
-    /// The proxy passes on the bytes of a client, and the header names no IP address of the client.
+    /// The proxy forwards the connection of a client, but the header contains no IP address of the
+    /// client.
     Unknown,
 }
 
-/// Result of [`read`]: what the next bytes of the connection are.
+/// Result of [`read`]: the bytes that still belong to the header, or the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
     /// At least this many more bytes belong to the header.
     Bytes(usize),
-    /// The bytes up to the next line feed belong to the header. There are at most this many bytes.
+    /// All bytes up to and including the next line feed belong to the header, but at most this
+    /// many.
     Line(usize),
-    /// The header is complete, and names this client.
+    /// The header is complete, and contains this information about the client.
     Done(Origin),
 }
 
-/// Error for bytes that are no header of the PROXY protocol; the text says what was expected and
+/// Error for bytes that are not a header of the PROXY protocol. The text says what was expected and
 /// what was found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadHeader(&'static str);
@@ -72,12 +74,13 @@ impl fmt::Display for BadHeader {
 
 impl std::error::Error for BadHeader {}
 
-/// Reads the bytes of a header that have arrived so far, and returns what the next bytes are. The
-/// caller must not pass more bytes than earlier results have said to belong to the header.
+/// Reads the part of a header that has arrived. Returns which bytes still belong to the header, or
+/// the client if the header is complete. The caller must not pass more bytes than earlier results
+/// have assigned to the header.
 ///
 /// # Errors
 ///
-/// [`BadHeader`] when no header begins with these bytes, or the header is too long.
+/// [`BadHeader`] if no header begins with these bytes, or the header is too long.
 pub fn read(bytes: &[u8]) -> Result<Next, BadHeader> {
     let begins = |with: &[u8]| bytes.iter().zip(with).all(|(one, other)| one == other);
     if !begins(V1) && !begins(V2) {
@@ -155,8 +158,8 @@ fn read_v2(bytes: &[u8]) -> Result<Next, BadHeader> {
     }
 }
 
-/// Returns the client that the addresses of a header of version 2 name. The details that proxies
-/// add behind the addresses are ignored.
+/// Returns the client that the addresses in a header of version 2 name. Ignores the additional data
+/// that proxies append to the addresses.
 fn addresses_of_v2(family: u8, block: &[u8]) -> Result<Origin, BadHeader> {
     let origin = match family {
         0x00 => Some(Origin::Unknown),
@@ -169,8 +172,8 @@ fn addresses_of_v2(family: u8, block: &[u8]) -> Result<Origin, BadHeader> {
     origin.ok_or(BadHeader("expected both addresses in version 2, found a shorter length"))
 }
 
-/// Returns the first address, which is the client's, of a block of two addresses and two ports;
-/// `None` if the block is shorter.
+/// Returns the address of the client, which is the first in a block of two addresses and two ports;
+/// `None` if the block is too short.
 fn source<const ADDRESS: usize, const BLOCK: usize>(block: &[u8]) -> Option<Origin>
 where
     IpAddr: From<[u8; ADDRESS]>,
@@ -188,8 +191,8 @@ mod tests {
     /// Number of random headers.
     const CASES: usize = 200_000;
 
-    /// Passes bytes to [`read`] as they arrive on a connection, at most `most` at once. Returns the
-    /// result, `None` for an incomplete header, and the number of bytes that were taken.
+    /// Passes `bytes` to [`read`] as if they arrived on a connection, at most `most` at a time.
+    /// Returns the result (`None` for an incomplete header) and the number of bytes that were read.
     fn arrive(bytes: &[u8], most: usize) -> (Result<Option<Origin>, BadHeader>, usize) {
         let mut taken = 0;
         loop {
@@ -264,7 +267,8 @@ mod tests {
         assert!(found.is_err() && taken == 16);
     }
 
-    /// Returns a random number below `end`, by xorshift64. Every run has the same numbers.
+    /// Returns a pseudorandom number below `end`, by xorshift64. The numbers are the same in every
+    /// run.
     fn below(state: &mut u64, end: usize) -> usize {
         *state ^= *state << 13;
         *state ^= *state >> 7;
@@ -272,7 +276,8 @@ mod tests {
         (*state % end as u64) as usize
     }
 
-    /// Compares with the crate proxy-header, which is less strict about the text of version 1.
+    /// Compares this parser with the crate proxy-header, which is less strict about the text of
+    /// version 1.
     #[test]
     fn bytes_near_a_header_are_read_as_another_parser_does() {
         let valid = [

@@ -1,6 +1,5 @@
-//! Escapes text from modules and clients for one line of output. The text cannot
-//! begin a new line, control a terminal, be taken for another log field, or fill a
-//! disk.
+//! Escapes and cuts text from modules and clients for one line of output. The text can then neither
+//! begin a new line, nor control a terminal, nor look like another log field, nor fill a disk.
 
 use std::fmt::{self, Write};
 
@@ -8,15 +7,16 @@ use std::fmt::{self, Write};
 const ESCAPED_MAX: usize = 10;
 
 /// Displays at most `max` bytes of a text, followed by `…` if the text is longer. Escapes control
-/// characters and marks that change the direction of text, as Rust does: `\n`, `\u{1b}`.
+/// characters and characters that change the direction of text, in the notation of Rust: `\n`,
+/// `\u{1b}`.
 #[derive(Clone, Copy, Debug)]
 pub struct Quoted<'a> {
     text: &'a str,
     max: usize,
 }
 
-/// Returns a value that displays at most `max` bytes of a text, counted after escaping and without
-/// the `…` that marks a cut.
+/// Returns a value that displays at most `max` bytes of a text, counted after escaping. Appends
+/// `…`, which is not counted, if it cuts the text.
 pub fn quoted(text: &str, max: usize) -> Quoted<'_> {
     Quoted { text, max }
 }
@@ -49,8 +49,8 @@ impl<W: Write> Write for Shown<W> {
     }
 }
 
-/// Cuts a text so that it takes at most `max` bytes of a log line after escaping,
-/// in text or JSON. `…` marks the cut.
+/// Cuts a text so that it takes at most `max` bytes of a log line after escaping, whether the log
+/// is in text or JSON. Appends `…`, which is not counted, if it cuts the text.
 pub fn cut_for_log(mut text: String, max: usize) -> String {
     let length = prefix(&text, max, |character| match character {
         '"' | '\\' | '\n' | '\r' | '\t' => 2,
@@ -66,10 +66,10 @@ pub fn cut_for_log(mut text: String, max: usize) -> String {
     text
 }
 
-/// Puts the end of a line, from byte `start` on, into quotation marks if it is empty, or has
-/// quotation marks, `=`, backslashes or non-printing characters; if `spaces` is false, also if it
-/// has spaces or is not ASCII. Escapes quotation marks, backslashes and non-printing characters
-/// between the quotation marks, so that a line has only one reading.
+/// Puts the end of `line`, from byte `start` on, into quotation marks if a reader could
+/// misunderstand it: if it is empty, or contains quotation marks, `=`, backslashes or non-printing
+/// characters or, unless `spaces` is set, spaces or characters beyond ASCII. Escapes quotation
+/// marks, backslashes and non-printing characters in the quoted text.
 pub fn quote_from(line: &mut String, start: usize, spaces: bool) {
     let (_, value) = line.split_at(start);
     let is_plain = |byte: u8| matches!(byte, b'!'..=b'~') && !matches!(byte, b'"' | b'=' | b'\\');
@@ -85,7 +85,7 @@ pub fn quote_from(line: &mut String, start: usize, spaces: bool) {
     push_quoted(line, &value);
 }
 
-/// Appends a text in quotation marks, escaped.
+/// Appends `text` to `line`, escaped and in quotation marks.
 pub fn push_quoted(line: &mut String, text: &str) {
     line.push('"');
     for character in text.chars() {
@@ -97,8 +97,8 @@ pub fn push_quoted(line: &mut String, text: &str) {
     line.push('"');
 }
 
-/// Escapes the non-printing characters that JSON allows in strings, in a line of JSON. Returns
-/// `None` for a line of printable ASCII, in which nothing has to be escaped.
+/// Escapes, in a line of JSON, the non-printing characters that JSON allows unescaped in strings.
+/// Returns `None` if the line is printable ASCII and needs no escapes.
 pub fn shown_in_json(line: &str) -> Option<String> {
     if line.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n')) {
         return None;
@@ -117,8 +117,8 @@ pub fn shown_in_json(line: &str) -> Option<String> {
     Some(shown)
 }
 
-/// Returns the longest prefix of a text whose characters take at most `max` bytes in all, where
-/// `length` returns the bytes of one character.
+/// Returns the longest prefix of `text` that takes at most `max` bytes, where `length` returns how
+/// many bytes a character takes.
 fn prefix(text: &str, max: usize, length: impl Fn(char) -> usize) -> &str {
     if text.len() <= max / ESCAPED_MAX {
         return text;

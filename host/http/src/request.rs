@@ -1,10 +1,10 @@
-//! Encodes requests for handlers: one canonical HTTP/1.1 message, however the
-//! request was sent.
+//! Encodes a request for the handler: as one canonical HTTP/1.1 message, in whatever form and HTTP
+//! version the client sent the request.
 //!
-//! The target is in origin form, except for `*` and with CONNECT. Field names are in
-//! lower case. The body is not chunked and has one correct length. Hop-by-hop fields
-//! are removed, and fields that the host vouches for are added. A client's own fields
-//! of the same names are dropped, so that a handler can trust the values.
+//! The target is in origin form, except for `*` and with CONNECT. Field names are in lower case.
+//! The body is not chunked and has one correct length. The host removes hop-by-hop fields, and adds
+//! fields whose values it guarantees. It drops fields of the client with the same names, so that a
+//! handler can trust the values.
 
 use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
@@ -34,8 +34,8 @@ pub struct Origin<'a> {
     pub time: SystemTime,
     /// Whether the client uses TLS, and with which certificate.
     pub tls: Tls<'a>,
-    /// Span of the request. If it is [`None`], the client's own `traceparent` and `tracestate` stay
-    /// as they are.
+    /// Trace span of the host for the request. If it is [`None`], the `traceparent` and
+    /// `tracestate` of the client are passed on unchanged.
     pub trace: Option<&'a Trace>,
 }
 
@@ -44,15 +44,15 @@ pub struct Origin<'a> {
 pub enum Tls<'a> {
     /// The client does not use TLS.
     Off,
-    /// The client uses TLS, and has shown this certificate, if any.
+    /// The client uses TLS. It has presented this certificate, which was verified, or none.
     On(Option<&'a ClientCert>),
-    /// The peer is trusted, so the fields `x-forwarded-proto` and `x-client-cert-…` that it has
-    /// sent are passed on.
+    /// The peer is a trusted proxy, so its fields `x-forwarded-proto` and `x-client-cert-…` are
+    /// passed on.
     AsSent,
 }
 
 impl Tls<'_> {
-    /// Returns the schemes that a URL in a request may have.
+    /// Returns the schemes that are allowed in a target that is a URL.
     fn schemes(self) -> &'static [&'static str] {
         match self {
             Tls::Off => &["http"],
@@ -62,31 +62,32 @@ impl Tls<'_> {
         }
     }
 
-    /// Returns whether a URL in a request may have this scheme.
+    /// Returns whether a scheme is allowed in a target that is a URL, ignoring case.
     pub(crate) fn has_scheme(self, scheme: &str) -> bool {
         self.schemes().iter().any(|each| scheme.eq_ignore_ascii_case(each))
     }
 }
 
-/// Certificate of a client that was verified.
+/// Verified certificate of a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientCert {
-    /// SHA-256 in hexadecimal digits.
+    /// SHA-256 hash of the certificate, in hexadecimal digits.
     pub sha256: String,
-    /// Subject: visible ASCII characters and spaces.
+    /// Subject of the certificate: visible ASCII characters and spaces.
     pub subject: String,
 }
 
 /// Reason for refusing the head of a request.
 #[derive(Debug, Error)]
 pub enum BadRequest {
-    /// The message is malformed, ambiguous, or past a limit.
+    /// The message is malformed or ambiguous, or exceeds a limit.
     #[error("the request is refused: {0}")]
     Message(#[from] BadMessage),
     /// The target is malformed, or its form is not allowed for the method.
     #[error("the target is malformed: {0}")]
     Target(#[from] BadTarget),
-    /// The request does not name a server unambiguously.
+    /// The `host` field is missing, repeated or malformed, or contradicts the authority in the
+    /// target.
     #[error("the request is malformed: {0}")]
     Host(#[from] BadHost),
     /// The `expect` field has an unknown value.
@@ -94,8 +95,8 @@ pub enum BadRequest {
     ExpectationUnknown,
 }
 
-/// Checks the target and the fields `host` and `expect` of a request, before its body is
-/// read.
+/// Checks the target and the fields `host` and `expect` of a request before its body is read.
+/// Returns the parsed target.
 ///
 /// # Errors
 ///
@@ -110,8 +111,8 @@ pub fn check_head<'a>(head: &RequestHead<'a>, tls: Tls<'_>) -> Result<Target<'a>
     Ok(target)
 }
 
-/// Returns the server that a request names, with the port if the request names one; empty for a
-/// request of HTTP/1.0 that names no server.
+/// Returns the host that a request names, with the port if the request names one. Empty if an
+/// HTTP/1.0 request names no host.
 pub fn host<'a>(head: &RequestHead<'a>, target: &Target<'a>) -> &'a [u8] {
     match *target {
         Target::Absolute(authority, _) => authority.as_bytes(),
@@ -119,9 +120,9 @@ pub fn host<'a>(head: &RequestHead<'a>, target: &Target<'a>) -> &'a [u8] {
     }
 }
 
-/// Returns the target of a request as a handler gets it: path and query; or `*`; or, with CONNECT,
-/// the authority. The path is whole, even if the site strips a part of it (`strip-path`). A target
-/// that is refused stays as it was sent.
+/// Returns the target of a request in the form for handlers: path and query, `*`, or, with CONNECT,
+/// the authority. The path includes the part that the site removes for its handler (`strip-path`).
+/// Returns an invalid target unchanged.
 pub fn canonical_target<'a>(head: &RequestHead<'a>) -> Cow<'a, str> {
     // Nearly every target, which is what the handler gets.
     if head.target.starts_with('/') {
@@ -131,8 +132,8 @@ pub fn canonical_target<'a>(head: &RequestHead<'a>) -> Cow<'a, str> {
         .map_or(Cow::Borrowed(head.target), |target| target.canonical(head.method))
 }
 
-/// Appends the head of the canonical message, whose body has `body_bytes` bytes. Leaves out the
-/// first `strip` bytes of the path, unless the target is `*` or an authority.
+/// Appends the head of the canonical message to `to`. The message has a body of `body_bytes` bytes.
+/// Leaves out the first `strip` bytes of the path, unless the target is `*` or an authority.
 pub fn encode(
     to: &mut Vec<u8>,
     head: &RequestHead<'_>,

@@ -1,4 +1,5 @@
-//! The head of a request, in the form in which it arrived, for every version of HTTP.
+//! Head of a request in the form in which the client sent it, with one type for all versions of
+//! HTTP.
 
 use crate::field::{Fields, Name};
 
@@ -14,7 +15,7 @@ pub enum Version {
     Http2,
 }
 
-/// Head of a request: slices of the buffer that it arrived in.
+/// Head of a request. It borrows from the buffer in which the request arrived.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'a> {
     /// Method: a token.
@@ -28,7 +29,7 @@ pub struct RequestHead<'a> {
 }
 
 impl RequestHead<'_> {
-    /// Returns whether the client keeps the connection open for another request.
+    /// Returns whether the client wants to keep the connection open for another request.
     pub fn keeps_alive(&self) -> bool {
         let has = |option: &[u8]| {
             let lists = self.fields.values(Name::Connection);

@@ -1,16 +1,15 @@
-//! Request ids, which appear in the log, in the response and in the request that
-//! the handler gets.
+//! Request ids, which appear in the log, in the response and in the request that the handler gets.
 //!
-//! An id reads `2b-3-9c07b2e41f3a55d0`: the connection, the request on that connection,
-//! and a keyed hash of both. The numbers show which requests shared a connection. The
-//! hash, by a key of this process, makes ids differ between processes. A client that has
-//! seen some ids cannot guess others.
+//! An id such as `2b-3-9c07b2e41f3a55d0` consists of the number of the connection, the number of
+//! the request on that connection, and a keyed hash of both. The numbers show which requests shared
+//! a connection. Each process has a random key for the hash, so that ids of different processes
+//! differ, and a client that has seen some ids cannot guess others.
 
 use std::fmt::{self, Write};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Generator of connection numbers, and of a generator of request ids for each connection.
+/// Generator of connection numbers. Creates a [`RequestIds`] for each connection.
 pub struct ConnectionIds {
     /// Random keys of SipHash, a keyed pseudorandom function.
     keys: RandomState,
@@ -47,7 +46,8 @@ const HEX: [[u8; 2]; 256] = {
     table
 };
 
-/// Id of one request. A copy costs less than reference counting.
+/// Id of one request. The text is stored in place, because copying it costs less than reference
+/// counting.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestId {
     text: [u8; LENGTH_MAX],
@@ -104,7 +104,7 @@ impl RequestIds {
 }
 
 impl RequestId {
-    /// Returns the id `-`, for calls that no client's request caused.
+    /// Returns the id `-`, for calls that are not caused by the request of a client.
     pub fn none() -> RequestId {
         RequestId::of(format_args!("-"))
     }
@@ -125,7 +125,7 @@ impl RequestId {
         id
     }
 
-    /// Appends a number in at least this many hexadecimal digits. Faster than `{:x}`.
+    /// Appends a number in hexadecimal, with at least `digits_min` digits. Faster than `{:x}`.
     fn push_hex(&mut self, number: u64, digits_min: u32) {
         let text = digits(number);
         let count = (u64::BITS - number.leading_zeros()).div_ceil(4).max(digits_min) as usize;
@@ -143,8 +143,8 @@ impl RequestId {
         }
     }
 
-    /// Returns the last 16 bytes of the id, which are the digits of its hash if the id was
-    /// generated; zeros for a shorter id.
+    /// Returns the last 16 bytes of the id: the hash digits of an id that the host has generated.
+    /// Returns zero digits if the id is shorter.
     pub(crate) fn hash_digits(&self) -> [u8; HASH_DIGITS as usize] {
         self.as_bytes().last_chunk().copied().unwrap_or([b'0'; HASH_DIGITS as usize])
     }
@@ -189,7 +189,8 @@ mod tests {
         assert!(all.iter().all(|id| id.as_str().len() == 20));
     }
 
-    /// On average, half of 64 bits differ. Fewer than 8 differ once in 10^10 times.
+    /// On average, two hashes differ in half of their 64 bits. They differ in fewer than 8 bits
+    /// with a probability below 10^-10.
     #[test]
     fn an_id_does_not_tell_the_next_one() {
         let hash = |id: &str| u64::from_str_radix(&id[id.len() - 16..], 16).unwrap();

@@ -1,5 +1,5 @@
-//! Checks what a handler returned: one HTTP/1.1 message, which the host frames. A
-//! doubtful message is refused as a whole, because half a response is worse than a 502.
+//! Checks the response of a handler: one HTTP/1.1 message, for which the host chooses the framing.
+//! Refuses a doubtful message as a whole, because half a response is worse than a 502.
 
 use handler_sdk::HttpDate;
 use handler_sdk::abi::{REQUEST_ID, SINGLE_FIELDS};
@@ -19,11 +19,11 @@ const HSTS: &str = "strict-transport-security";
 /// Maximum number of fields in the head of a handler's response.
 pub const FIELDS_MAX: usize = 100;
 
-/// Places of the fields of one response. Their memory is reused for the next response.
+/// Byte ranges of the fields of one response. The memory is reused for the next response.
 #[derive(Debug, Default)]
 pub struct Places(Vec<Field>);
 
-/// A response that was checked.
+/// Response that has passed [`check`].
 pub struct Checked<'a> {
     /// Status: 200 to 599.
     pub status: u16,
@@ -54,8 +54,8 @@ pub struct Own<'a> {
     pub date: &'a [u8; HttpDate::LENGTH],
 }
 
-/// Checks the response of a handler to a request of this method. A head longer than `head_max`
-/// bytes is refused.
+/// Checks the response of a handler to a request with this method. Refuses a head longer than
+/// `head_max` bytes.
 ///
 /// # Errors
 ///
@@ -93,20 +93,20 @@ pub fn check<'a>(
 }
 
 impl<'a> Checked<'a> {
-    /// Returns the fields to be sent: without hop-by-hop fields, and without those that
-    /// the host states itself, such as `content-length` and `date`.
+    /// Returns the fields for the client: without hop-by-hop fields, and without those that the
+    /// host sets itself, such as `content-length` and `date`.
     pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let is_sent =
             |(known, name, _): &(Name, &[u8], &[u8])| is_sent(*known) && !self.listed.contains(name);
         self.fields.named().filter(is_sent).map(|(_, name, value)| (name, value))
     }
 
-    /// Returns the bytes to be sent after the head.
+    /// Returns the body for the client, which is empty in response to HEAD.
     pub fn body(&self) -> &'a [u8] {
         if self.is_for_head { &[] } else { self.content }
     }
 
-    /// Appends the head that a client gets.
+    /// Appends the head for the client to `out`.
     pub fn write_head(&self, out: &mut Vec<u8>, own: &Own<'_>) {
         let mut digits = itoa::Buffer::new();
         put(out, [VERSION, digits.format(self.status).as_bytes(), b" ", self.reason, b"\r\n"]);
@@ -201,8 +201,8 @@ fn status_line(line: &[u8]) -> Result<(u16, &[u8]), InvalidResponse> {
     Ok((status, reason))
 }
 
-/// Refuses the second occurrence of a field of [`SINGLE_FIELDS`]. `seen` has a bit for each of
-/// these fields that has occurred.
+/// Refuses a field of [`SINGLE_FIELDS`] that occurs a second time. `seen` has one bit for each of
+/// these fields, which is set once the field has occurred.
 fn check_single(name: &[u8], seen: &mut u16) -> Result<(), InvalidResponse> {
     let mut singles = SINGLE_FIELDS.into_iter().enumerate();
     let Some((place, name)) = singles.find(|(_, single)| is(name, single)) else {
@@ -216,8 +216,7 @@ fn check_single(name: &[u8], seen: &mut u16) -> Result<(), InvalidResponse> {
     Ok(())
 }
 
-/// Returns the value of `content-length` as the handler has stated it; `Ok(None)` without the
-/// field.
+/// Returns the value of the handler's `content-length` field; `Ok(None)` if the field is missing.
 fn stated_length(fields: Fields<'_>) -> Result<Option<u64>, InvalidResponse> {
     let mut values = fields.values(Name::ContentLength);
     let Some(value) = values.next() else {
@@ -229,8 +228,9 @@ fn stated_length(fields: Fields<'_>) -> Result<Option<u64>, InvalidResponse> {
     length.filter(|_| values.next().is_none()).map(Some).ok_or(InvalidResponse::LengthMalformed)
 }
 
-/// Checks the `content-length` that a handler has stated against the length of its content. Returns
-/// the length to be sent: also for content that HEAD leaves out, and never with 204.
+/// Checks the `content-length` of the handler (`stated`) against the length of its body (`actual`).
+/// Returns the `content-length` for the client: also for a body that is not sent because of HEAD,
+/// but none with status 204.
 fn content_length(
     status: u16,
     stated: Option<u64>,
@@ -262,7 +262,7 @@ mod tests {
 
     const MAX: usize = 64 << 10;
 
-    /// Checks a response, and returns a part of the result.
+    /// Checks a response, and returns what `part` takes from the result.
     fn checked<T>(
         response: &str,
         method: &str,

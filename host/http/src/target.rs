@@ -12,8 +12,8 @@ use crate::h1::grammar::is_authority;
 pub enum Target<'a> {
     /// `/path?query`.
     Origin(&'a str),
-    /// `http://authority/path?query`, or `https` over TLS, whose path may be empty. The authority takes the
-    /// place of the field `host` (RFC 9112, section 3.2.2).
+    /// Authority and path of a URL: `http://authority/path?query`, or `https` over TLS. The path
+    /// may be empty. The authority replaces the field `host` (RFC 9112, section 3.2.2).
     Absolute(&'a str, &'a str),
     /// `authority`, only with CONNECT.
     Authority(&'a str),
@@ -24,13 +24,14 @@ pub enum Target<'a> {
 /// Reason for refusing a target.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum BadTarget {
-    /// The form of the target is unknown or belongs to another method.
+    /// The form of the target is unknown, or not allowed for the method.
     #[error("expected a path that begins with /, or a URL")]
     Form,
-    /// The authority of the target is neither a name nor an address, each with an optional port.
+    /// The authority of the target is malformed: it must be a host name or an IP address, with an
+    /// optional port.
     #[error("the server that it names is malformed; expected a name or an address, and perhaps a port")]
     Authority,
-    /// The scheme of the target is not that of the connection.
+    /// The scheme of the target does not match the connection: `http`, or `https` over TLS.
     #[error("its scheme is not that of the connection: http, or https over TLS (RFC 9110, section 7.4)")]
     Scheme,
     /// The authority of the target has user information: `user:password@host`.
@@ -39,8 +40,8 @@ pub enum BadTarget {
 }
 
 impl<'a> Target<'a> {
-    /// Determines the form of a target. The caller has checked its characters. `schemes` are the
-    /// schemes that a URL may have.
+    /// Determines the form of a target. The caller has checked its characters. `schemes` are those
+    /// that are allowed in a URL.
     pub(super) fn new(method: &str, target: &'a str, schemes: &[&str]) -> Result<Target<'a>, BadTarget> {
         if method == "CONNECT" {
             return match target.rsplit_once(':') {
@@ -75,7 +76,8 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Returns the path with the query behind it, if any; `/` for a target without a path.
+    /// Returns the path and the query, if any; `/` for a target without a path, even if it has a
+    /// query.
     pub fn path(&self) -> &'a str {
         match *self {
             Target::Origin(path) => path,
@@ -84,8 +86,8 @@ impl<'a> Target<'a> {
         }
     }
 
-    /// Returns the target as a handler gets it: path and query; or `*`; or, with
-    /// CONNECT, the authority.
+    /// Returns the target in the form for handlers: path and query, `*`, or, with CONNECT, the
+    /// authority.
     pub(super) fn canonical(&self, method: &str) -> Cow<'a, str> {
         match *self {
             Target::Origin(path) | Target::Authority(path) => path.into(),

@@ -1,9 +1,10 @@
-//! Trace context: the trace that a request belongs to, which tracing systems carry from server
-//! to server in the field `traceparent` (<https://www.w3.org/TR/trace-context/>).
+//! Trace context: the trace that a request belongs to, which tracing systems carry from server to
+//! server in the field `traceparent` (<https://www.w3.org/TR/trace-context/>).
 //!
-//! The host is a span of the trace. The id of the span is the hash in the request's id, so the log
-//! needs no second id to find the span. The id of a trace that begins with a request ends in the
-//! digits of that hash, as in Zipkin; the digits before are a hash of the connection.
+//! The host adds a span of its own to the trace. The id of this span is the hash in the request id,
+//! so the log needs no second id to find the span. If the trace begins with the request, the second
+//! half of the trace id is the id of this span, as in Zipkin, and the first half is a hash of the
+//! connection.
 
 use handler_sdk::abi::TRACEPARENT_BYTES;
 
@@ -16,17 +17,17 @@ const TRACE_DIGITS: usize = 32;
 /// Number of hexadecimal digits in the id of a span.
 const SPAN_DIGITS: usize = 16;
 
-/// Index of the id of the trace in a `traceparent`: `00-TRACE-SPAN-FLAGS`.
+/// Byte index of the trace id in a `traceparent`, which has the form `00-TRACE-SPAN-FLAGS`.
 const TRACE_AT: usize = 3;
-/// Index of the id of the span in a `traceparent`.
+/// Byte index of the span id in a `traceparent`.
 const SPAN_AT: usize = TRACE_AT + TRACE_DIGITS + 1;
-/// Index of the flags in a `traceparent`.
+/// Byte index of the flags in a `traceparent`.
 const FLAGS_AT: usize = SPAN_AT + SPAN_DIGITS + 1;
 
-/// Flag of a trace that the caller may have recorded.
+/// Flag that says that the sender may have recorded the trace.
 const SAMPLED: u8 = 0b01;
 
-/// Flag of a trace whose id is random (Trace Context, level 2).
+/// Flag that says that the trace id is random (Trace Context, level 2).
 const RANDOM: u8 = 0b10;
 
 /// The span that caused a request, as the client names it in `traceparent`.
@@ -38,16 +39,16 @@ pub struct Parent {
 }
 
 impl Parent {
-    /// Returns the span that the field `traceparent` of a request names. [`None`] if the field is
-    /// missing, malformed, or repeated, because it is unknown which value is meant.
+    /// Returns the span that the `traceparent` field of a request names; [`None`] if the field is
+    /// missing, malformed or repeated.
     pub fn of(fields: Fields<'_>) -> Option<Parent> {
         let mut values = fields.values(Name::TraceParent);
         let value = values.next()?;
         if values.next().is_some() { None } else { Parent::parse(value) }
     }
 
-    /// Parses a `traceparent`. Of a version after 00, only the parts that version 00 has are read,
-    /// as section 4.3 of Trace Context asks.
+    /// Parses a `traceparent`. If its version is later than 00, reads only the parts that version
+    /// 00 defines, as section 4.3 of Trace Context requires.
     pub fn parse(value: &[u8]) -> Option<Parent> {
         let (fixed, rest) = value.split_first_chunk::<TRACEPARENT_BYTES>()?;
         let version = byte(fixed.get(..2)?)?;
@@ -81,7 +82,7 @@ fn byte(text: &[u8]) -> Option<u8> {
     }
 }
 
-/// Parses a hexadecimal digit in lower case, as the specification has no capitals.
+/// Parses a hexadecimal digit in lower case. The specification allows no capitals.
 fn digit(byte: u8) -> Option<u8> {
     match byte {
         b'0'..=b'9' => Some(byte - b'0'),
@@ -100,9 +101,9 @@ pub struct Trace {
 }
 
 impl RequestIds {
-    /// Returns the host's span of the request of this connection whose id is `id`. Without a
-    /// parent, the span begins a trace. The flags are the parent's; the flags of a new trace are
-    /// 00, because no system before the host has decided to record the trace.
+    /// Creates the host's span for the request with this id, which arrived on this connection.
+    /// Without a `parent`, the span begins a new trace. The flags are those of the parent. A new
+    /// trace has the flags 00, because no earlier system has decided to record it.
     pub fn trace(&self, id: &RequestId, parent: Option<&Parent>) -> Trace {
         let span = not_zero(id.hash_digits());
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
@@ -126,7 +127,7 @@ impl RequestIds {
     }
 }
 
-/// Returns the digits of the id of a span, or `0000000000000001` if all are zero, which the
+/// Returns the digits of a span id, but `0000000000000001` instead of all zeros, which the
 /// specification forbids.
 fn not_zero(mut digits: [u8; SPAN_DIGITS]) -> [u8; SPAN_DIGITS] {
     if digits == [b'0'; SPAN_DIGITS] {
@@ -157,7 +158,8 @@ impl Trace {
         self.parent.as_ref().and_then(|parent| str::from_utf8(parent).ok())
     }
 
-    /// Returns whether the trace is the client's, so that the client's `tracestate` is passed on.
+    /// Returns whether the span continues the trace of the client. If so, the `tracestate` of the
+    /// client is passed on.
     pub(crate) fn is_continued(&self) -> bool {
         self.parent.is_some()
     }
@@ -176,8 +178,8 @@ mod tests {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
     const SPAN: &str = "00f067aa0ba902b7";
 
-    /// Returns the id of the trace and the flags that a handler gets for a `traceparent`; [`None`]
-    /// if it is malformed.
+    /// Returns the trace id and the flags that a handler gets for a `traceparent`; [`None`] if the
+    /// value is malformed.
     fn continued(value: &str) -> Option<(String, String)> {
         let ids = ConnectionIds::new().connection();
         let id = ids.request();

@@ -1,5 +1,5 @@
-//! Tests what becomes of the frames of a client of HTTP/2, with random changes of some connections.
-//! The seed is fixed.
+//! Tests the handling of HTTP/2 frames from clients, with some connections and random changes of
+//! them. The seed is fixed.
 
 #![allow(
     clippy::unwrap_used,
@@ -19,18 +19,18 @@ const HEADERS: u8 = 1;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
 
-/// Returns a frame in the form of an input: type, flags, stream, length and payload.
+/// Returns a frame in the format of the inputs: type, flags, stream, length of the payload,
+/// payload.
 fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
     [&[kind, flags, stream, payload.len() as u8], payload].concat()
 }
 
-/// Returns an encoded field that is in no HPACK table.
+/// Returns a field in HPACK encoding, with a literal name and a literal value.
 fn field(name: &str, value: &str) -> Vec<u8> {
     [&[0, name.len() as u8], name.as_bytes(), &[value.len() as u8], value.as_bytes()].concat()
 }
 
-/// Encoded field block of `GET http://a/b`, without the last byte, `b`, by the static table of
-/// HPACK and two values.
+/// HPACK encoding of the head of `GET http://a/b`, without its last byte, `b`.
 const GET: [u8; 8] = [0x82, 0x86, 0x41, 1, b'a', 0x44, 2, b'/'];
 
 fn get(fields: &[(&str, &str)]) -> Vec<u8> {

@@ -1,5 +1,6 @@
-//! Compares the parser with hyper's on the inputs of `tests/parsers.rs`: a request that both accept
-//! is read alike by both, and each difference in what they accept is known.
+//! Compares the request parser with that of hyper on the inputs of `tests/parsers.rs`. Both must
+//! read a request that both accept in the same way, and each difference in what they accept must be
+//! known.
 
 #![allow(
     clippy::unwrap_used,

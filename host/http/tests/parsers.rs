@@ -23,7 +23,7 @@ fn a_connection_is_read_alike_however_its_bytes_arrive() {
     });
 }
 
-/// Cuts every kept input in two at each byte. Changed copies of the inputs are not cut.
+/// Cuts every input of the corpus in two at each byte. Changed copies of the inputs are not cut.
 #[test]
 fn a_connection_is_read_alike_wherever_it_is_cut() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus/requests");

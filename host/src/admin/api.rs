@@ -1,4 +1,4 @@
-//! Answers one request of the API.
+//! Answers one request to the API.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -37,18 +37,19 @@ use crate::site::directory::Site;
 use crate::site::swap::{IsGone, Way};
 use crate::telemetry::log;
 
-/// Time that `swap_seconds` allows for receiving, probes, the last replayed request and a slow
-/// disk, beside the gate and two compile timeouts: a rejected module is compiled, and then
+/// Time that `swap_seconds`, the maximum time of a swap in the status, contains for everything
+/// except the gate and two compile timeouts: for receiving the module, probes, the last replayed
+/// request, and a slow disk. The second compile timeout is for a rejected module, which is
 /// inspected for a remedy.
 const SWAP_ROOM: Duration = Duration::from_secs(60);
 
-/// Name of an uploaded module for which the client gives none.
+/// Name of an uploaded module if the client gives none.
 const UNNAMED: &str = "a client";
 
-/// Actions on the server as a whole, which the API orders and a layer above it carries out.
+/// Operations on the whole server. The API offers them, and a layer above it implements them.
 pub trait Lifecycle: Send + Sync {
-    /// Starts the program again, and lets the new process take over. Returns the id of the new
-    /// process, or why this process goes on.
+    /// Starts a new process of the program, which takes over from this one. Returns the id of the
+    /// new process, or why this process continues to serve.
     fn upgrade(&self, by: By) -> impl Future<Output = Result<u32, String>> + Send;
 
     /// Returns the maximum time of an upgrade.
@@ -66,38 +67,38 @@ pub trait Lifecycle: Send + Sync {
 
 /// State of the server that requests to the API read and change.
 pub struct Api<C> {
-    /// State that the API shares with the connections to the handler.
+    /// State that the API shares with the connections of clients to handlers.
     pub app: Arc<App>,
-    /// Engine that runs the calls.
+    /// WebAssembly engine that runs the calls of handlers.
     pub engine: Engine,
     /// URLs of the server's listeners.
     pub urls: Vec<String>,
     /// Time at which the server started.
     pub started: Instant,
-    /// Path of the control socket; `none` if there is none.
+    /// Path of the control socket, or `none`.
     pub control: String,
     /// URLs at which the API is served.
     pub admin: Vec<String>,
-    /// Permits for uploaded modules that are received or prepared.
+    /// Permits for uploads: each uploaded module holds one while it is received or prepared.
     pub uploads: Semaphore,
-    /// Permits of control connections, each held until the reply is sent, so that the server can
-    /// wait for the last replies when it ends.
+    /// Permits for connections to the API. Each is held until the reply is sent, so that the server
+    /// can wait for the last replies when it ends.
     pub connections: Arc<Semaphore>,
-    /// Permits for comparisons that run at once.
+    /// Permits for comparisons of a module with a version, which limit how many run at once.
     pub diffs: Semaphore,
-    /// Reloads, upgrades and settings of the server.
+    /// Implementation of reloads and upgrades, and source of the settings.
     pub lifecycle: C,
 }
 
-/// Client of the API.
+/// Client that sent a request to the API.
 pub(super) struct Caller {
     pub(super) by: By,
-    /// Socket of the client, by which a disconnect is noticed.
+    /// Socket of the client, which shows whether the client has disconnected.
     pub(super) socket: Arc<OwnedFd>,
 }
 
 impl<C: Lifecycle> Api<C> {
-    /// Answers a request, and drains the rest of its body.
+    /// Answers a request, then reads and drops the rest of its body.
     pub(super) async fn answer(&self, request: Request<Incoming>, caller: &Caller) -> Reply {
         let (parts, body) = request.into_parts();
         let mut body = Body::new(body, &parts);
@@ -262,7 +263,8 @@ impl<C: Lifecycle> Api<C> {
         })
     }
 
-    /// Swaps to the module in the body of a request, in the way that `way` reads from the query.
+    /// Swaps to the module in the body of a request. `way` reads from the query how the module
+    /// comes to serve, for example at once.
     async fn swap(
         &self,
         parts: &Parts,
@@ -281,8 +283,8 @@ impl<C: Lifecycle> Api<C> {
         Ok(outcome(&site, &swapped, if_version))
     }
 
-    /// Receives the module in the body of a request. Returns a permit to hold while the module is
-    /// prepared, the name of the module, and its bytes.
+    /// Receives the module in the body of a request. Returns an upload permit, which the caller
+    /// holds while the module is prepared, and the name and the bytes of the module.
     pub(super) async fn receive(
         &self,
         parts: &Parts,
@@ -310,7 +312,7 @@ impl<C: Lifecycle> Api<C> {
 }
 
 impl Caller {
-    /// Returns a function that tells whether the client has disconnected.
+    /// Returns a function that returns whether the client has disconnected.
     pub(super) fn is_gone(&self) -> IsGone {
         let client = Arc::clone(&self.socket);
         let is_tcp = matches!(self.by, By::Remote(_));

@@ -1,4 +1,4 @@
-//! Receives the body of a request of the API, within bounds on its size and its time.
+//! Receives the body of a request to the API, with limits on its size and its time.
 
 use std::time::Duration;
 
@@ -18,11 +18,11 @@ use crate::admin::refusal::{Refusal, error, refuse};
 /// client might lose the reply.
 pub(crate) const DRAIN: Duration = Duration::from_secs(10);
 
-/// Body of a request.
+/// Body of a request to the API.
 pub(super) struct Body {
     body: Incoming,
-    /// Whether the client sends the body: it does not wait for `100 Continue`, or reading has
-    /// begun.
+    /// Whether the client sends the body: it does not wait for `100 Continue`, or no longer waits
+    /// because reading has begun.
     is_sent: bool,
 }
 
@@ -36,7 +36,7 @@ impl Body {
         self.body.size_hint().exact()
     }
 
-    /// Receives a module of at most `max` bytes. Returns `None` for a longer one.
+    /// Receives a module. Returns `None` if it is longer than `max` bytes.
     pub(super) async fn module(&mut self, max: usize) -> Result<Option<Vec<u8>>, Refusal> {
         let length = self.length();
         self.is_sent = true;
@@ -56,7 +56,7 @@ impl Body {
         timeout(REQUEST_TIMEOUT, receive).await.unwrap_or_else(|_| late("the module"))
     }
 
-    /// Receives an object in JSON. An empty body stands for an empty object.
+    /// Receives a JSON object. Reads an empty body as an empty object.
     pub(super) async fn json<T: DeserializeOwned>(&mut self) -> Result<T, Refusal> {
         self.is_sent = true;
         let Ok(collected) = timeout(REQUEST_TIMEOUT, Limited::new(&mut self.body, BODY_MAX).collect()).await
@@ -78,8 +78,8 @@ impl Body {
         object.and_then(serde_json::from_value).or_else(malformed)
     }
 
-    /// Reads and drops at most `max` bytes of the rest of the body, unless the client waits for
-    /// `100 Continue`.
+    /// Reads and drops the rest of the body, at most `max` bytes. Does nothing if the client still
+    /// waits for `100 Continue`.
     pub(super) async fn drain(mut self, max: usize) {
         if !self.is_sent {
             return;

@@ -1,4 +1,4 @@
-//! Chooses the site and the version that a request to the API concerns.
+//! Finds the site and the version that a request to the API names.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::site::directory::Site;
 use crate::site::entry::{Entry, VersionState};
 use crate::site::outcome::Outcome;
 
-/// Largest number of sites that an error message names.
+/// Maximum number of sites that an error message names.
 const NAMES_MAX: usize = 20;
 
 /// Returns the state of each site.
@@ -34,7 +34,8 @@ pub(super) fn sites(app: &App) -> Vec<SiteStatus> {
     app.sites.get().all().iter().filter_map(state).collect()
 }
 
-/// Returns the site that the query names, or else the site `default`, or else the only site.
+/// Returns the site that the query names. Without a name, returns the site `default`, or else the
+/// only site.
 pub(super) fn site(app: &App, parts: &Parts) -> Result<Arc<Site>, Refusal> {
     let sites = app.sites.get();
     let names = || {
@@ -56,19 +57,19 @@ pub(super) fn site(app: &App, parts: &Parts) -> Result<Arc<Site>, Refusal> {
     }
 }
 
-/// Returns the first value of a parameter of the query that is not empty.
+/// Returns the first value of a query parameter, ignoring empty values.
 pub(super) fn parameter(parts: &Parts, name: &str) -> Option<String> {
     parameters(parts, name).next()
 }
 
-/// Returns all values of a parameter of the query that are not empty.
+/// Returns all values of a query parameter except empty ones.
 pub(super) fn parameters(parts: &Parts, name: &str) -> impl Iterator<Item = String> {
     let query = parts.uri.query().unwrap_or_default();
     let found = form_urlencoded::parse(query.as_bytes()).filter(move |(key, _)| key == name);
     found.map(|(_, text)| text.into_owned()).filter(|text| !text.is_empty())
 }
 
-/// Returns the version with a number, which is given as text.
+/// Returns the version whose number is given as text.
 pub(super) fn version(site: &Site, number: &str) -> Result<Entry, Refusal> {
     let parsed = number.parse().ok().filter(|parsed: &u64| parsed.to_string() == number);
     let found =
@@ -78,8 +79,8 @@ pub(super) fn version(site: &Site, number: &str) -> Result<Entry, Refusal> {
     })
 }
 
-/// Checks that the current version is one of the expected ones, and returns its number; [`None`] if
-/// the client expects none.
+/// Checks that the current version is one of `expected`, and returns its number. If `expected` is
+/// [`None`], checks nothing and returns [`None`].
 pub(super) fn check_current(site: &Site, expected: Option<Vec<u64>>) -> Result<Option<u64>, Refusal> {
     let current = site.swapper.current().label.number;
     match expected {
@@ -94,14 +95,14 @@ pub(super) fn check_current(site: &Site, expected: Option<Vec<u64>>) -> Result<O
     }
 }
 
-/// Returns the path of a version in the API.
+/// Returns the API path of a version, with the site in the query unless it is the default site.
 pub(super) fn location(site: &Site, version: u64) -> String {
     let site = site.shown().map(|name| format!("?site={name}")).unwrap_or_default();
     format!("/v1/versions/{version}{site}")
 }
 
-/// Returns the versions of which one has to be current, by the field `if-match`; [`None`] without
-/// the field or with `*`, which every version meets.
+/// Parses the field `if-match`, and returns the versions of which one must be current. Returns
+/// [`None`] if the field is missing or is `*`, which every version meets.
 pub(super) fn if_match(headers: &HeaderMap) -> Result<Option<Vec<u64>>, Refusal> {
     let fields = headers.get_all(IF_MATCH);
     if !headers.contains_key(IF_MATCH) || fields.iter().any(|value| value == "*") {

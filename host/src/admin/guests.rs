@@ -1,5 +1,5 @@
-//! Clients of the API at the address of `--admin`: bounds the connections of each client, and warns
-//! of requests without the token.
+//! Clients of the API at the address of `--admin`. Limits the connections of each client, and logs
+//! warnings about requests without the token.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,10 +10,11 @@ use tracing::warn;
 
 use crate::site::by::By;
 
-/// Maximum number of connections of one client, so that other clients can connect.
+/// Maximum number of connections of one client network, so that clients in other networks can
+/// connect.
 pub(crate) const OF_ONE_MAX: usize = 64;
 
-/// Minimum time between two warnings of requests without the token.
+/// Minimum time between two warnings about requests without the token.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Clients at the address of `--admin`: their connections, and requests without the token.
@@ -22,23 +23,23 @@ pub(super) struct Guests(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Number of connections of each client that has any.
+    /// Number of connections of each client network that has any.
     connections: HashMap<ClientNet, usize>,
-    /// Time of the last warning of requests without the token.
+    /// Time of the last warning about requests without the token.
     warned: Option<Instant>,
     /// Number of requests without the token since the last warning.
     refused: u64,
 }
 
-/// Permit for one connection of a client, given back on drop.
+/// Permit for one connection of a client. Dropping it releases the permit.
 pub(super) struct Place {
     guests: Arc<Guests>,
     client: ClientNet,
 }
 
 impl Guests {
-    /// Returns a permit for a connection of a client; [`None`] if the client has `OF_ONE_MAX`
-    /// connections.
+    /// Returns a permit for a connection of a client; [`None`] if the client already has
+    /// [`OF_ONE_MAX`] connections.
     pub(super) fn enter(self: &Arc<Self>, client: ClientNet) -> Option<Place> {
         let mut state = self.state();
         let count = state.connections.entry(client).or_default();
@@ -50,8 +51,8 @@ impl Guests {
         Some(Place { guests: Arc::clone(self), client })
     }
 
-    /// Counts a request without the token, and warns of such requests at most once in
-    /// `WARNING_INTERVAL`.
+    /// Counts a request without the token, and logs a warning about such requests at most once in
+    /// [`WARNING_INTERVAL`].
     pub(super) fn refuse(&self, by: By) {
         let mut state = self.state();
         state.refused += 1;

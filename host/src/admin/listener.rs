@@ -36,49 +36,49 @@ use crate::admin::unread::Impatient;
 use crate::serve::ending::Ending;
 use crate::site::by::By;
 
-/// Maximum number of open connections of each [`Door`]; further ones wait.
+/// Maximum number of open connections of each [`Door`]. Further connections wait to be accepted.
 pub(crate) const CONNECTIONS_MAX: usize = 256;
 
-/// Number of permits for control connections, more than all doors together may have. On exit,
-/// the server waits a short time until all permits are given back.
+/// Number of permits for connections to the API: more than all [`Door`]s together can have open. On
+/// exit, the server waits a short time until all permits are released.
 pub const PERMITS: usize = 1 << 16;
 
 /// Maximum length of the head of a request in bytes, which is also the size of the read buffer.
 pub(crate) const HEAD_MAX: usize = 16 << 10;
 
-/// Timeout for sending a reply, and for a client that reads nothing of a stream.
+/// Maximum time to send a reply, and maximum time for which the client of a stream may read nothing.
 pub(crate) const SEND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Pause after a failed accept, for example when no descriptor is left.
+/// Pause after a failed `accept`, for example when no file descriptor is free.
 const ACCEPT_REST: Duration = Duration::from_millis(100);
 
-/// Listener of the API, with the condition on its clients.
+/// Listener of the API, with the condition that its clients must meet.
 pub enum Door {
-    /// Control socket, open to the user of the server, to root and, if `has_group` is set, to all
-    /// whom the mode of the socket lets connect.
+    /// Control socket. The user of the server and root may use it. If `has_group` is set, all users
+    /// whom the mode of the socket allows to connect may use it, too.
     Unix {
         /// Bound socket.
         listener: net::UnixListener,
         /// Whether the socket is open to a group.
         has_group: bool,
     },
-    /// Address of `--admin`, open to clients that have the token.
+    /// Listener at the address of `--admin`. Clients that have the token may use it.
     Tcp {
         /// Bound socket.
         listener: std::net::TcpListener,
-        /// Token that each request must have.
+        /// Token that requests must carry, except for operations that need none.
         token: Token,
     },
 }
 
-/// Client of a control connection, with the conditions on its requests.
+/// Client of a connection to the API, with the conditions that its requests must meet.
 struct Guest {
     by: Result<By, String>,
     socket: Arc<OwnedFd>,
-    /// Token that each request must carry, and the clients at the address; [`None`] at the control
-    /// socket.
+    /// Token that requests must carry, and the clients at the address of `--admin`; [`None`] at the
+    /// control socket.
     at_address: Option<(Token, Arc<Guests>)>,
-    /// Permit for the connection of a client at the address.
+    /// Permit for a connection at the address of `--admin`.
     _place: Option<Place>,
 }
 
@@ -115,7 +115,7 @@ where
     .map(drop)
 }
 
-/// Listener registered with the runtime of the control thread.
+/// Listener of a [`Door`], registered with the runtime of the thread that serves the API.
 enum Open {
     Unix(UnixListener, bool),
     Tcp(TcpListener, Token, Arc<Guests>),
@@ -141,8 +141,7 @@ impl Door {
 }
 
 impl Open {
-    /// Accepts a connection. Returns [`None`] if the client has too many connections, and closes
-    /// the new one.
+    /// Accepts a connection. Closes it and returns [`None`] if its client has too many connections.
     async fn accept(&self) -> io::Result<Option<(Stream, Guest)>> {
         match self {
             Open::Unix(listener, has_group) => {
@@ -211,7 +210,7 @@ async fn listen<C: Lifecycle + 'static>(open: Open, api: Arc<Api<C>>) {
 }
 
 /// Waits until a new process accepts connections in place of this one. Waits forever if the server
-/// was stopped, so that it answers until it has ended.
+/// was stopped instead, so that the API answers until the process exits.
 async fn handed_over(ending: &Ending) {
     ending.begun().await;
     if !ending.has_left() {
@@ -256,8 +255,8 @@ where
     }
 }
 
-/// Answers a request of a client that may use the API: at the address, one with the token, unless
-/// the operation needs none. Refuses other requests.
+/// Answers a request if its client may use the API, and refuses it otherwise. At the address of
+/// `--admin`, the request must carry the token, unless its operation needs none.
 async fn answer<C: Lifecycle>(request: Request<Incoming>, guest: &Guest, api: &Api<C>) -> Reply {
     let refuse = |status, error: String| json(status, &ErrorReply { error });
     let by = match &guest.by {

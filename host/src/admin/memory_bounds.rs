@@ -18,8 +18,8 @@ use crate::serve::connection;
 use crate::site::probation;
 use crate::telemetry::log_queue;
 
-/// Maximum number of uploaded modules that are received or prepared at once. Each takes memory of
-/// its size.
+/// Maximum number of uploaded modules that are received or prepared at once. Each of them is held
+/// in memory.
 pub const UPLOADS_MAX: usize = 4;
 
 /// Part of the server that uses memory, with the maximum that the limits allow.
@@ -41,8 +41,8 @@ pub struct MemoryBounds {
 }
 
 impl MemoryBounds {
-    /// Computes the maximum memory of each part of the server. `sites` has the limits of each site,
-    /// and `journals` is the maximum memory of all journals in bytes; `is_tls` and `is_http2` say
+    /// Computes the maximum memory of each part of the server. `sites` are the limits of each site,
+    /// and `journals` is the maximum memory of all journals in bytes. `is_tls` and `is_http2` tell
     /// whether the server speaks TLS and HTTP/2.
     pub fn new(
         limits: &Limits,

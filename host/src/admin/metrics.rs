@@ -61,15 +61,15 @@ fn label(name: &'static str, value: impl Into<String>) -> Labels {
     vec![(name, value.into())]
 }
 
-/// Returns the label `site` with the name of a site, and further labels.
+/// Returns the label `site` with the name of a site, followed by the labels in `more`.
 fn of_site(site: &str, more: &[(&'static str, String)]) -> Labels {
     let mut labels = label("site", site);
     labels.extend_from_slice(more);
     labels
 }
 
-/// Returns the metrics about requests, by site. The label `site` is empty for requests without a
-/// site.
+/// Returns the metrics about requests, by site. The label `site` is empty for requests that belong
+/// to no site.
 fn requests(app: &App, sites: &[Arc<Site>]) -> Vec<Family> {
     let (mut counts, mut received, mut sent) = (Values::new(), Values::new(), Values::new());
     let (mut took, mut ran, mut waited) = (Vec::new(), Vec::new(), Vec::new());
@@ -116,7 +116,8 @@ fn requests(app: &App, sites: &[Arc<Site>]) -> Vec<Family> {
     ]
 }
 
-/// Returns the metrics about publications, rejections, rollouts and stages, by site.
+/// Returns the metrics about published and rejected versions, changes of rollouts, and the duration
+/// of the stages of swaps, by site.
 fn changes(sites: &[Arc<Site>]) -> Vec<Family> {
     let (mut published, mut rejected) = (Values::new(), Values::new());
     let (mut rollouts, mut stages) = (Values::new(), Vec::new());
@@ -262,7 +263,8 @@ fn since_1970(time: SystemTime) -> f64 {
     time.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
-/// Returns the address space and the memory of the process in bytes, if the system tells them.
+/// Returns the size of the address space and of the resident memory of the process in bytes, as far
+/// as the system reports them.
 pub(super) fn memory() -> (Option<u64>, Option<u64>) {
     let pages = fs::read_to_string("/proc/self/statm").unwrap_or_default();
     let mut pages = pages.split(' ').map_while(|pages| pages.parse::<u64>().ok());

@@ -5,19 +5,19 @@
 //! | --- | --- |
 //! | `place` | binds the socket at its path, and locks the path against other servers |
 //! | `listener` | accepts connections, and speaks HTTP on them |
-//! | `peer` | who the client is, and whether it has gone |
-//! | `guests` | bounds the connections of clients at an address |
-//! | `token` | checks the token of clients at an address |
-//! | `routes` | the table of resources |
+//! | `peer` | identifies the client, and checks whether it has disconnected |
+//! | `guests` | limits the connections of clients at the address of `--admin` |
+//! | `token` | checks the token of clients at the address of `--admin` |
+//! | `routes` | the table of methods, paths and operations |
 //! | `api` | answers one request |
-//! | `proof` | the journal, and comparisons on it |
+//! | `proof` | the journal of recent requests, and comparisons of versions on them |
 //! | `rollout` | rollouts |
-//! | `choice` | chooses the site and the version that a request concerns |
+//! | `choice` | finds the site and the version that a request names |
 //! | `reply` | the forms of a reply: JSON, a text or a stream |
 //! | `stream` | the stream of events to a client |
 //! | `traffic` | the stream of samples of the traffic to a client |
 //! | `page` | the page for a browser |
-//! | `unread` | gives up a client that reads nothing |
+//! | `unread` | closes connections of clients that read nothing |
 //! | `body` | receives the body of a request |
 //! | `refusal` | why a request is not carried out |
 //! | `protocol` | requests and replies |

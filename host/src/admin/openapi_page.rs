@@ -7,11 +7,11 @@ use serde_json::Value;
 use crate::admin::openapi::document;
 use crate::admin::protocol::CHANGES;
 
-/// Examples of request bodies, by the names of their types.
+/// Examples of request bodies, each with the name of its type.
 const EXAMPLES: [(&str, &str); 2] =
     [("Rollback", r#"{"version":2}"#), ("LogLevel", r#"{"level":"info,request=off"}"#)];
 
-/// Returns the reference of the API, in Markdown, made from its OpenAPI description.
+/// Returns the reference page of the API in Markdown.
 pub fn page() -> String {
     let mut text = String::from(
         "# API\n\n\
@@ -59,7 +59,8 @@ pub fn page() -> String {
     text
 }
 
-/// Returns the table of events, in Markdown.
+/// Returns the section about events with its table, in Markdown. `schemas` are those of the OpenAPI
+/// description.
 fn events(schemas: &Value) -> String {
     let mut text = String::from(
         "\n## Events\n\n\

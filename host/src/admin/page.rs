@@ -1,5 +1,6 @@
-//! Page for a browser: files that are part of the program. They hold no data, so they need no
-//! token; the page asks its user for the token, and sends it with each request to the API.
+//! Web page that shows and controls the server, as files that are embedded in the program. They
+//! contain no data, so clients need no token for them. The page asks its user for the token, and
+//! sends it with each request to the API.
 
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
@@ -35,9 +36,9 @@ const FILES: [File; 11] = [
     ("lists.js", SCRIPT, include_str!("page/lists.js")),
 ];
 
-/// Fields of the responses with files of the page. Nothing from elsewhere is loaded, and no text
-/// becomes a script, because strangers write names of modules, targets of requests and causes of
-/// faults.
+/// Headers of all responses with files of the page. They forbid the browser to load anything from
+/// elsewhere and to run text as a script, because strangers choose names of modules, targets of
+/// requests and causes of faults.
 const HEADERS: [(HeaderName, &str); 6] = [
     (
         CONTENT_SECURITY_POLICY,
@@ -57,7 +58,7 @@ pub(super) fn index() -> Reply {
     reply(&INDEX)
 }
 
-/// Returns the file with this name that the page loads, or 404 if the page has none.
+/// Returns the file of the page with this name, or 404 if there is none.
 pub(super) fn file(name: &str) -> Result<Reply, Refusal> {
     match FILES.iter().find(|(found, ..)| *found == name) {
         Some(file) => Ok(reply(file)),

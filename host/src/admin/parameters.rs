@@ -1,5 +1,5 @@
-//! Parameters in the query of each operation. Requests are checked against this list, and the
-//! OpenAPI document contains it.
+//! Query parameters of each operation. Requests are checked against this list, and the OpenAPI
+//! description contains it.
 
 use host_http::quote::quoted;
 use http::StatusCode;
@@ -9,13 +9,13 @@ use crate::admin::refusal::{Refusal, refuse};
 use crate::admin::routes::Operation;
 use crate::config::setting::near_of;
 
-/// Largest number of bytes that are shown of the name of an unknown parameter.
+/// Maximum number of bytes of the name of an unknown parameter that an error message shows.
 const NAME_MAX: usize = 200;
 
-/// Pattern of times in the OpenAPI description. The server takes times in other forms, too.
+/// Pattern for times in the OpenAPI description. The server also accepts other forms.
 const TIME: &str = "^[1-9][0-9]{0,2}(ms|s|min)$";
 
-/// Pattern of shares in percent in the OpenAPI description.
+/// Pattern for shares in percent in the OpenAPI description.
 const SHARE: &str = "^(100|[1-9][0-9]?)%$";
 
 /// Returns the parameters of an operation, as OpenAPI describes them.
@@ -25,9 +25,9 @@ pub(super) fn query(operation: Operation) -> impl Iterator<Item = Value> {
     })
 }
 
-/// Refuses a query with a parameter that the operation does not have, because a misspelt one would
-/// be ignored. Accepts all parameters for the operations that need no token, because monitoring may
-/// send any.
+/// Refuses a query with a parameter that the operation does not have, because a misspelt parameter
+/// would otherwise be ignored. Accepts all parameters if the operation needs no token, because
+/// monitoring may add some.
 pub(super) fn check(operation: Operation, query: Option<&str>) -> Result<(), Refusal> {
     if operation.is_open() {
         return Ok(());
@@ -97,8 +97,8 @@ fn of_candidate() -> Vec<Parameter> {
     ]
 }
 
-/// Returns the parameters of the plan of a rollout. Where one is absent, the plan of the site
-/// decides.
+/// Returns the parameters that change the plan of a rollout. If a parameter is absent, the plan of
+/// the site applies.
 fn of_plan() -> Vec<Parameter> {
     vec![
         ("steps", "Shares of the clients, such as 1%,10%,50%; off for a shadow.", matching("^(1%,10%|off)$")),

@@ -1,4 +1,4 @@
-//! Client at the other end of the control socket: who it is, and whether it has gone.
+//! Identifies the client of a connection to the API, and checks whether it has disconnected.
 
 use std::os::fd::OwnedFd;
 
@@ -7,12 +7,12 @@ use tokio::net::unix::UCred;
 
 use crate::site::by::By;
 
-/// Returns the client at the other end of the control socket.
+/// Returns the user and the process of a client of the control socket.
 ///
 /// # Errors
 ///
-/// Why the client may not send commands. `has_group` tells whether the socket is open to a group,
-/// so that the mode of the socket decides who may connect.
+/// Why the client may not send commands. With `has_group`, every client may send them, because the
+/// mode of the socket decides who can connect.
 pub(super) fn check(peer: &UCred, has_group: bool) -> Result<By, String> {
     let (user, own) = (peer.uid(), rustix::process::geteuid().as_raw());
     if user == own || user == 0 || has_group {
@@ -24,9 +24,9 @@ pub(super) fn check(peer: &UCred, has_group: bool) -> Result<By, String> {
     ))
 }
 
-/// Returns whether the other end of a socket is closed. A client of a Unix socket that has only
-/// shut down its sending side may still wait for the reply, and counts as open. Over TCP
-/// (`is_tcp`), such a client looks like one that has gone, and counts as closed.
+/// Returns whether the client has closed its end of a socket. A client of a Unix socket that has
+/// only shut down its sending side may still wait for the reply, and counts as connected. Over TCP
+/// (`is_tcp`), such a client looks like one that has disconnected, and counts as that.
 pub(super) fn is_closed(socket: &OwnedFd, is_tcp: bool) -> bool {
     let also = if is_tcp { PollFlags::RDHUP } else { PollFlags::empty() };
     let mut polled = [PollFd::new(socket, also)];

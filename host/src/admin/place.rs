@@ -26,7 +26,7 @@ const GROUP_ENTERS: u32 = 0o010;
 /// Mode bit that lets everybody else enter a folder.
 const OTHERS_ENTER: u32 = 0o001;
 
-/// Maximum number of folder entries that are searched for control sockets of other ports.
+/// Maximum number of entries of the default folder that are searched for control sockets.
 const ENTRIES_MAX: usize = 1000;
 
 /// Returns the default path of the control socket of the server on a port.
@@ -35,7 +35,8 @@ pub fn default_path(port: u16) -> PathBuf {
 }
 
 /// Returns the paths at which the server on a port may have put its control socket, the default
-/// first. The environment of the server may differ from that of this process.
+/// first. There are several, because the environment of the server may differ from that of this
+/// process.
 pub fn usual_paths(port: u16) -> Vec<PathBuf> {
     let user = rustix::process::geteuid().as_raw();
     let mut paths = Vec::new();
@@ -92,7 +93,7 @@ impl Bound {
         &self.path
     }
 
-    /// Returns the name under which an upgrade hands the control socket over.
+    /// Returns the name under which an upgrade hands the control socket to the new process.
     pub fn name(&self) -> String {
         name(&self.path)
     }
@@ -111,8 +112,8 @@ impl Bound {
     }
 }
 
-/// Lock beside the control socket: in the default folder, which the server creates and checks, or
-/// in a folder that the operator chose.
+/// Lock file beside the control socket. The socket is in the default folder, which the server
+/// creates and checks, or at a path that the operator chose.
 enum Lock {
     InFolder(PrivateFolder),
     Alone { name: OsString, file: File },
@@ -133,8 +134,8 @@ impl Drop for Bound {
     }
 }
 
-/// Binds the control socket for this user, and for a group if one is given.
-/// Replaces a stale socket.
+/// Binds the control socket, or takes it over from the process that this one replaces. Allows this
+/// user to connect and, if given, the group. Replaces a stale socket.
 ///
 /// # Errors
 ///
@@ -178,8 +179,8 @@ fn bind_at(path: &Path, group: Option<&Group>) -> anyhow::Result<(UnixListener, 
     Ok((listener, bound))
 }
 
-/// Returns the first folder on the path of a socket that a group may not enter, if there is one,
-/// and the mode of the folder.
+/// Returns the first folder on the path of a socket that a group may not enter, and the mode of the
+/// folder; [`None`] if the group may enter all folders.
 pub fn closed_folder(path: &Path, group: u32) -> Option<(PathBuf, u32)> {
     let path = fs::canonicalize(path).ok()?;
     let folders = path.ancestors().skip(1).filter_map(|folder| Some((folder, folder.metadata().ok()?)));

@@ -1,4 +1,5 @@
-//! Resources of the API about the proof of candidates: the journal, and comparisons on it.
+//! Resources of the API for testing candidates: the journal of recent requests, and comparisons of
+//! a module with a version on these requests.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,27 +19,28 @@ use crate::site::diff::{Diff, NotCompared};
 use crate::site::directory::Site;
 use crate::site::swap::IsGone;
 
-/// Maximum number of comparisons at once, which leaves permits for the uploads of swaps.
+/// Maximum number of comparisons at once. It is smaller than the number of upload permits, so that
+/// comparisons leave some for swaps.
 pub const DIFFS_MAX: usize = 2;
 
-/// Default of the largest number of examples that are reported for each kind of difference and each
-/// class of requests.
+/// Default for the maximum number of examples that a report shows of each kind of difference and
+/// each class of requests.
 const EXAMPLES: usize = 5;
 
-/// Largest number of examples that a client may ask for, for each kind of difference and each class
-/// of requests.
+/// Largest number that a client may request as the maximum number of examples of each kind of
+/// difference and each class of requests.
 pub(crate) const EXAMPLES_MAX: usize = 100;
 
-/// Default of the time limit of a comparison.
+/// Default time limit of a comparison.
 const TIME: Duration = Duration::from_secs(10);
 
-/// Smallest time limit of a comparison: the unit in which clients send the limit.
+/// Smallest time limit of a comparison.
 const TIME_MIN: Duration = Duration::from_millis(1);
 
 /// Largest time limit of a comparison.
 pub(crate) const TIME_MAX: Duration = Duration::from_secs(600);
 
-/// Comparison that a client asks for in the query of a request.
+/// Comparison of a module with a version, as the query of a request describes it.
 pub(super) struct Wanted {
     against: Option<u64>,
     ignore_fields: Vec<HeaderName>,
@@ -60,7 +62,8 @@ impl Wanted {
     }
 }
 
-/// Compares a module with a version on the requests of the journal.
+/// Runs the requests of the journal on a module and on a version, and returns a report about the
+/// differences.
 pub(super) async fn diff(
     site: &Site,
     Wanted { against, ignore_fields, examples, time }: Wanted,
@@ -81,7 +84,7 @@ pub(super) async fn diff(
     }
 }
 
-/// Returns the report about the latest candidate that was tried on the requests of the journal.
+/// Returns the report about the latest candidate that was tested with the requests of the journal.
 pub(super) fn replayed(site: &Site) -> Result<Reply, Refusal> {
     match site.swapper.replayed() {
         Some(replayed) => Ok(json(StatusCode::OK, &*replayed)),
@@ -93,8 +96,8 @@ pub(super) fn replayed(site: &Site) -> Result<Reply, Refusal> {
     }
 }
 
-/// Returns the state of the journal. Masks secrets in the names of classes, which contain words of
-/// request targets.
+/// Returns the state of the journal. Masks secrets in the names of classes, because they contain
+/// parts of request targets.
 pub(super) fn summary(site: &Site) -> Summary {
     let current = site.swapper.current();
     let mut summary = site.journal.summary();
@@ -104,8 +107,8 @@ pub(super) fn summary(site: &Site) -> Summary {
     summary
 }
 
-/// Returns the requests of the journal as a request file. Writes the file on another thread,
-/// because it may be long.
+/// Returns the requests of the journal as text that `host test` can read. Writes the text on
+/// another thread, because it may be long.
 pub(super) async fn export(site: Arc<Site>) -> Result<Reply, Refusal> {
     let write = move || {
         let current = site.swapper.current();
@@ -124,7 +127,7 @@ pub(super) fn version(text: &str) -> Result<u64, String> {
     })
 }
 
-/// Returns the differences that the query accepts.
+/// Returns which differences the query allows a candidate to have.
 pub(super) fn accept(parts: &Parts) -> Result<Accept, Refusal> {
     let patterns: Vec<_> = choice::parameters(parts, "accept").collect();
     let all = parameter(parts, "accept-all", switch)?;
@@ -140,8 +143,7 @@ pub(super) fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
-/// Parses a parameter of the query by `parse`. Returns [`None`] if the parameter is absent or
-/// empty.
+/// Parses a query parameter with `parse`. Returns [`None`] if the parameter is absent or empty.
 pub(super) fn parameter<T>(
     parts: &Parts,
     name: &str,
@@ -155,14 +157,13 @@ fn wrong<T>(name: &str, parsed: Result<T, String>) -> Result<T, Refusal> {
     parsed.or_else(|cause| refuse(StatusCode::BAD_REQUEST, format!("the parameter {name}: {cause}")))
 }
 
-/// Parses the largest number of examples that are reported for each kind of difference and each
-/// class of requests.
+/// Parses the maximum number of examples that a report shows, at most [`EXAMPLES_MAX`].
 pub(crate) fn examples(text: &str) -> Result<u64, String> {
     let number = text.parse().ok().filter(|number| *number <= EXAMPLES_MAX as u64);
     number.ok_or_else(|| format!("expected a whole number from 0 to {EXAMPLES_MAX}, found `{text}`"))
 }
 
-/// Parses the time limit of a comparison.
+/// Parses the time limit of a comparison, which must be from [`TIME_MIN`] to [`TIME_MAX`].
 pub(crate) fn time(text: &str) -> Result<Duration, String> {
     let time = duration(text)?;
     match time {

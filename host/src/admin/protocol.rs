@@ -17,19 +17,19 @@ use crate::site::outcome::Outcome;
 use crate::site::rollout_status::InProgress;
 use crate::tls::shown::AllShown;
 
-/// Header field that every request that changes something must have, so that no web page can send
-/// such a request by a form or a link.
+/// Header field that every request other than GET and HEAD must have, with any value. A form or a
+/// link cannot set it, so a web page cannot forge such a request.
 pub const CHANGES: &str = "x-host-admin";
 
-/// Regular expression for the levels of the log, for the OpenAPI description.
+/// Pattern for the levels of the log in the OpenAPI description.
 const LEVELS: &str = "^((request|handler|host)=)?(off|error|warn|info|debug|trace)\
     (,((request|handler|host)=)?(off|error|warn|info|debug|trace))*$";
 
-/// Maximum length of the body of a request in bytes, except for a module.
+/// Maximum length of the body of a request that is not a module, in bytes.
 pub const BODY_MAX: usize = 16 << 10;
 
-/// Timeout for receiving the head of a request, for receiving its body, and for waiting for an
-/// upload permit, each.
+/// Maximum time for each of three steps: receiving the head of a request, receiving its body, and
+/// waiting for an upload permit.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Maximum length of a reply that a command reads, in bytes: enough for 100,000 versions with long
@@ -120,7 +120,8 @@ pub struct Rollback {
     pub version: Option<u64>,
 }
 
-/// Parses a whole number, which some programs write with a fraction of zero.
+/// Deserializes the number of a version, which some programs write with a fraction of zero, such as
+/// `2.0`.
 fn whole_number<'a, D: Deserializer<'a>>(from: D) -> Result<Option<u64>, D::Error> {
     let is_whole = |number: &f64| number.fract() == 0.0 && (0.0..=EXACT_MAX).contains(number);
     let parse = |number: Number| {
@@ -131,7 +132,7 @@ fn whole_number<'a, D: Deserializer<'a>>(from: D) -> Result<Option<u64>, D::Erro
     Option::<Number>::deserialize(from)?.map(parse).transpose()
 }
 
-/// Largest whole number such that an `f64` tells it and all smaller ones apart.
+/// Largest integer up to which an `f64` represents every integer exactly.
 const EXACT_MAX: f64 = 9_007_199_254_740_991.0;
 
 /// Reply to the order to end a rollout, or the work on a candidate.

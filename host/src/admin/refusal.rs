@@ -1,4 +1,4 @@
-//! Reason for which a request of the API is not carried out.
+//! Reason for which a request to the API is not carried out.
 
 use http::StatusCode;
 

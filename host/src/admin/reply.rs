@@ -26,7 +26,8 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Reply {
     reply
 }
 
-/// Returns the response with the outcome of a swap or a rollback of a site.
+/// Returns the response with the outcome of a swap or a rollback of a site. `if_version` is the
+/// version that had to be current, if the client named one.
 pub(super) fn outcome(site: &Site, outcome: &Outcome, if_version: Option<u64>) -> Reply {
     let (status, current) = match outcome {
         Outcome::Serving { version, .. } => (StatusCode::CREATED, *version),
@@ -78,7 +79,8 @@ pub(super) fn events(frames: Option<Frames>) -> Reply {
     reply
 }
 
-/// Returns the response to a method that a resource does not have.
+/// Returns the response to a request whose method the resource does not have. `methods` are those
+/// that it has.
 pub(super) fn method_not_allowed(methods: &[&'static Method]) -> Reply {
     let mut names: Vec<_> = methods.iter().map(|method| method.as_str()).collect();
     if names.contains(&"GET") {

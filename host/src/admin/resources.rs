@@ -81,7 +81,7 @@ pub(super) fn connections(app: &App) -> usize {
     taken(&app.permits, app.limits.server.connections)
 }
 
-/// Returns how many of `max` permits are taken.
+/// Returns how many of `max` permits are in use.
 fn taken(permits: &Semaphore, max: usize) -> usize {
     max.saturating_sub(permits.available_permits())
 }

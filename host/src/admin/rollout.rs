@@ -18,18 +18,19 @@ use crate::site::by::By;
 use crate::site::directory::Site;
 use crate::site::swap::Way;
 
-/// Time of a shadow without steps, unless the client or the configuration gives one.
+/// Default duration of a rollout without steps, in which the candidate gets only copies of requests
+/// (a shadow).
 const SHADOW: Duration = Duration::from_secs(600);
 
-/// Returns the way of a swap: at once if the query says so (`now`), or else as the configuration
-/// asks.
+/// Returns how the candidate of a swap comes to serve: at once if the query contains `now=true`, or
+/// else as configured.
 pub(super) fn way(_site: &Site, parts: &Parts) -> Result<Way, Refusal> {
     let at_once = parameter(parts, "now", switch)?.unwrap_or_default();
     Ok(if at_once { Way::AtOnce } else { Way::Configured })
 }
 
-/// Returns the plan of a rollout: the plan of the site with the changes in the query. Refuses a
-/// plan without steps, unless the query asks for a shadow.
+/// Returns the plan of a rollout: the plan of the site, changed by the parameters of the query.
+/// Refuses a plan without steps, unless the query asks for a shadow (`steps=off`).
 pub(super) fn plan(site: &Site, parts: &Parts) -> Result<Way, Refusal> {
     let Plan { shadow, percent: share, steps, hold, key, slower, requests: least, wait } =
         site.swapper.plan();
@@ -64,8 +65,8 @@ pub(super) fn status(site: &Site) -> Result<Reply, Refusal> {
     }
 }
 
-/// Carries out an order about the rollout in progress: pause, resume, promote or abort. The query
-/// may name the candidate that the rollout has to have.
+/// Pauses, resumes, promotes or aborts the rollout in progress. If the query names a version,
+/// refuses the request unless that version is the candidate of the rollout.
 pub(super) async fn order(site: &Site, parts: &Parts, order: Operation, by: By) -> Result<Reply, Refusal> {
     let swapper = &site.swapper;
     let candidate = parameter(parts, "version", version)?;

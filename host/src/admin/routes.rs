@@ -1,5 +1,5 @@
-//! Resources of the API: their paths, methods and replies. Dispatch and the OpenAPI document
-//! are made from this table.
+//! Routes of the API: methods, paths and operations. This table determines which operation a
+//! request gets, and the OpenAPI description is made from it.
 
 use http::Method;
 
@@ -41,17 +41,17 @@ pub(super) enum Operation {
 }
 
 impl Operation {
-    /// Returns whether a client at an address needs no token for the operation: health checks often
-    /// cannot send one, and the page itself asks its user for the token.
+    /// Returns whether clients at the address of `--admin` need no token for the operation. Health
+    /// checks often cannot send a token, and the page itself asks its user for the token.
     pub(super) fn is_open(self) -> bool {
         matches!(self, Operation::Alive | Operation::Ready | Operation::Page | Operation::PageFile)
     }
 }
 
-/// Operation of one method on one path.
+/// Operation that belongs to a method and a path.
 pub(super) struct Route {
     pub(super) method: Method,
-    /// Path of the route, in which a segment in braces stands for any segment.
+    /// Path of the route. A segment in braces matches any segment.
     pub(super) path: &'static str,
     pub(super) operation: Operation,
     pub(super) summary: &'static str,
@@ -187,17 +187,18 @@ pub(super) static ROUTES: [Route; 32] = [
     ),
 ];
 
-/// Result of the search for the operation of a method and a path.
+/// Result of looking up a method and a path in [`ROUTES`].
 pub(super) enum Found<'a> {
-    /// Operation, with the segment of the path that stands for the part in braces, or an empty one.
+    /// The operation, and the segment of the path that matches the segment in braces. The segment
+    /// is empty if the route has no braces.
     Operation(Operation, &'a str),
-    /// The path exists, but not with this method. Holds the methods that the path has.
+    /// The path exists, but not with this method. Contains the methods that exist.
     OtherMethods(Vec<&'static Method>),
     /// There is no such path.
     Nothing,
 }
 
-/// Finds the operation of a request by method and path. HEAD is answered like GET.
+/// Finds the operation for the method and the path of a request. HEAD is answered like GET.
 pub(super) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
     let method = if *method == Method::HEAD { &Method::GET } else { method };
     let mut others = Vec::new();
@@ -212,13 +213,13 @@ pub(super) fn find<'a>(method: &Method, path: &'a str) -> Found<'a> {
     if others.is_empty() { Found::Nothing } else { Found::OtherMethods(others) }
 }
 
-/// Returns whether a client at an address needs no token for this request.
+/// Returns whether this request needs no token at the address of `--admin`.
 pub(super) fn is_open(method: &Method, path: &str) -> bool {
     matches!(find(method, path), Found::Operation(operation, _) if operation.is_open())
 }
 
-/// Returns the segment of a path that stands for the part in braces of a pattern, or an empty text
-/// if the pattern has no such part; [`None`] if the path does not match.
+/// Returns the segment of `path` that matches the segment in braces of `pattern`, or an empty text
+/// if the pattern has no braces; [`None`] if the path does not match.
 fn matched<'a>(pattern: &str, path: &'a str) -> Option<&'a str> {
     match pattern.split_once('{') {
         None => (pattern == path).then_some(""),

@@ -15,13 +15,14 @@ use tokio::time::interval;
 use crate::admin::refusal::{Refusal, error};
 use crate::events::hub::{Events, Listener, STREAMS_MAX};
 
-/// Header field with the id of the last change that the client has seen.
+/// Header field in which a client that reconnects sends the id of the last event that it has
+/// received.
 pub(super) const LAST_EVENT_ID: &str = "last-event-id";
 
-/// Time between two comments, which keep proxies from closing the connection.
+/// Time between two comments in a stream. Comments keep proxies from closing an idle connection.
 pub(crate) const COMMENT_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Interval of checks whether the client is still connected.
+/// Interval between two checks whether the client is still connected.
 const GONE_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Body of a response that is a stream of events or of samples.
@@ -35,7 +36,7 @@ impl Frames {
         Frames { lines, permit: Some(permit) }
     }
 
-    /// Takes the permit of the stream, which has to be kept until the connection has ended.
+    /// Takes the permit of the stream. The caller keeps it until the connection has ended.
     pub(super) fn take_permit(&mut self) -> Option<OwnedSemaphorePermit> {
         self.permit.take()
     }
@@ -58,7 +59,7 @@ impl Body for Frames {
 ///
 /// # Errors
 ///
-/// When there are `STREAMS_MAX` streams of events already.
+/// When there are [`STREAMS_MAX`] streams of events already.
 pub(super) fn begin(
     events: &Arc<Events>,
     parts: &Parts,

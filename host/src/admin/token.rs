@@ -1,4 +1,4 @@
-//! Bearer token, by which a client at the address of `--admin` shows that it may use the API.
+//! Bearer token, by which a client at the address of `--admin` proves that it may use the API.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -14,22 +14,21 @@ use crate::regular_file;
 /// Minimum length of a token in bytes, so that nobody can guess one.
 const TOKEN_MIN: usize = 16;
 
-/// Content that a token file has to have, for messages.
+/// Description of the content that a token file must have, for error messages.
 const EXPECTED: &str = "one line of at least 16 visible ASCII characters";
 
 /// Maximum size of a token file in bytes.
 const FILE_MAX: usize = 4096;
 
-/// Mode bits that let users other than the owner use a file.
+/// Mode bits that give access to users other than the owner of a file.
 const OTHERS: u32 = 0o077;
 
-/// Token in a file. The file is read for each request, so that a token is replaced by
-/// replacing the file.
+/// Token in a file. The file is read for each request, so replacing the file replaces the token.
 #[derive(Clone)]
 pub struct Token(PathBuf);
 
 impl Token {
-    /// Returns the token of a file, after checking that the file has one.
+    /// Returns the token in the file at `path`. Checks that the file contains one.
     ///
     /// # Errors
     ///
@@ -69,7 +68,7 @@ impl Token {
         Ok(token.to_owned())
     }
 
-    /// Returns whether the fields of a request carry the token. Fails if the token file cannot be
+    /// Returns whether the headers of a request carry the token. Fails if the token file cannot be
     /// used.
     pub(super) fn is_in(&self, headers: &HeaderMap) -> anyhow::Result<bool> {
         let token = self.read()?;

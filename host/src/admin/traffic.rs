@@ -1,5 +1,5 @@
-//! Stream of samples of the traffic to one client. The timer of the stream takes the samples:
-//! without a client no counter is read, and a request does no work for it.
+//! Stream of traffic samples to one client. A timer of the stream takes the samples. Requests do no
+//! work for samples, and no counters are read while no client follows the traffic.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,19 +24,20 @@ use crate::metrics::traffic::{InUse, Reading};
 use crate::serve::app::App;
 use crate::site::directory::Site;
 
-/// Source of the counters that samples of the traffic are made of.
+/// Source of the samples of one stream.
 struct Source {
     app: Arc<App>,
     engine: Engine,
-    /// Name of the site of the stream; [`None`] stands for the whole server.
+    /// Name of the site whose traffic the stream shows; [`None`] for the whole server.
     site: Option<String>,
 }
 
-/// Begins a stream of samples to a client, the kept samples first.
+/// Begins a stream of samples to a client. The first samples are those that are kept from the last
+/// minutes.
 ///
 /// # Errors
 ///
-/// When the site is unknown, or there are `STREAMS_MAX` streams of samples already.
+/// When the site is unknown, or there are [`STREAMS_MAX`] streams of samples already.
 pub(super) fn begin(
     app: &Arc<App>,
     engine: &Engine,
@@ -57,7 +58,7 @@ pub(super) fn begin(
     Ok(Frames::new(lines, permit))
 }
 
-/// Sends samples until the client leaves or the site of the stream is removed.
+/// Sends samples until the client leaves, the site of the stream is removed, or the server ends.
 async fn feed(source: Source, sender: mpsc::Sender<Bytes>, is_gone: impl Fn() -> bool) {
     let mut ticks = interval(INTERVAL);
     // A client that reads slowly gets fewer samples, each about a longer time.
@@ -67,6 +68,7 @@ async fn feed(source: Source, sender: mpsc::Sender<Bytes>, is_gone: impl Fn() ->
         tokio::select! {
             biased;
             () = sender.closed() => return,
+            () = source.app.ending.closing() => return,
             // The first tick is due at once.
             _ = ticks.tick() => {}
         }
@@ -81,8 +83,8 @@ async fn feed(source: Source, sender: mpsc::Sender<Bytes>, is_gone: impl Fn() ->
 }
 
 impl Source {
-    /// Returns the lines of the samples after the number `seen`, and the number of the latest
-    /// sample; [`None`] if the site is gone.
+    /// Takes a sample if one is due. Returns the lines of all samples with a number above `seen`,
+    /// and the number of the latest sample; [`None`] if the site was removed.
     fn follow(&self, seen: u64) -> Option<(Vec<Bytes>, u64)> {
         let sites = self.app.sites.get();
         let site = match self.site.as_deref() {
@@ -96,7 +98,8 @@ impl Source {
         Some(self.app.events.traffic.follow(self.site.as_deref(), seen, read))
     }
 
-    /// Reads the counters of sites and, for the whole server, of the requests without a site.
+    /// Reads the counters of `sites` and, if `others` is given, those of the requests that belong
+    /// to no site.
     fn read(&self, sites: &[Arc<Site>], others: Option<&OfSite>) -> Reading {
         let Calls { running, waiting } = self.engine.calls();
         let mut reading = Reading {

@@ -1,4 +1,4 @@
-//! Gives up a client that reads nothing: a write that cannot go on fails after a time.
+//! Detects clients that read nothing: a write that makes no progress for a time fails.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

@@ -1,4 +1,4 @@
-//! Bounds of getting certificates by ACME that no flag changes.
+//! Fixed bounds for getting certificates by ACME, which no flag changes.
 
 use crate::acme::{attempt, client, failure, order, plan, schedule, store};
 use crate::bounds::row::{Row, bytes, count, time};

@@ -1,4 +1,4 @@
-//! Rows of the tables of bounds that no flag changes.
+//! Rows of the tables of fixed bounds, which no flag changes.
 
 use std::time::Duration;
 

@@ -1,4 +1,5 @@
-//! Access to a control socket: says why a server cannot be reached, and checks who owns the socket.
+//! Access to a control socket: explains why a server cannot be reached, and checks who owns the
+//! server.
 
 use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind};
@@ -21,7 +22,7 @@ const GROUP_WRITES: u32 = 0o020;
 /// Mode bit that lets the group of a folder enter it.
 const GROUP_ENTERS: u32 = 0o010;
 
-/// Returns an error that says why a control socket cannot be reached, and what to do.
+/// Returns an error that explains why a control socket cannot be reached, and what to do.
 pub(super) fn unreachable(socket: &Path, error: &io::Error) -> anyhow::Error {
     let path = socket.display();
     match error.kind() {
@@ -94,9 +95,10 @@ fn group_of(found: &Metadata) -> String {
     group.map_or_else(|| found.gid().to_string(), |group| group.name)
 }
 
-/// Checks that the server belongs to this user or to root, because a server of another user could
-/// take a module and only pretend to serve it. If `is_chosen` says that the path was given, also
-/// accepts a socket that is open to a group of this user, and any socket if this user is root.
+/// Checks that the server at the other end of `stream` belongs to this user or to root, because a
+/// server of another user could take a module and only pretend to serve it. If this user has named
+/// `path` (`is_chosen`), also accepts a socket that is open to a group of this user and, for root,
+/// any socket.
 pub(super) fn check_owner(stream: &UnixStream, path: &Path, is_chosen: bool) -> anyhow::Result<()> {
     // Not by rustix, which reads no process number of 0: that of a server in another PID namespace.
     let peer = getsockopt(stream, PeerCredentials).context("cannot determine the owner of the server")?;
@@ -113,8 +115,8 @@ pub(super) fn check_owner(stream: &UnixStream, path: &Path, is_chosen: bool) -> 
     )
 }
 
-/// Returns whether the socket at a path belongs to a user, and a group of this process may connect
-/// to it.
+/// Returns whether the socket at `path` belongs to `user` and allows a group of this process to
+/// connect.
 fn is_open_to_group(path: &Path, user: u32) -> bool {
     let groups = rustix::process::getgroups().unwrap_or_default();
     let is_ours = |group: u32| {

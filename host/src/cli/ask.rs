@@ -1,4 +1,4 @@
-//! Asks a running server, and shows its reply.
+//! Sends requests to a running server, and shows the replies.
 
 use std::process::ExitCode;
 
@@ -10,31 +10,31 @@ use crate::admin::protocol::{ErrorReply, Status};
 use crate::cli::client::{self, Ask, Server};
 use crate::cli::output::{one_line, print};
 
-/// Largest number of bytes that are shown of a reply that is not understood, and that are sent of
-/// the name of a module.
+/// Maximum number of bytes of a malformed reply that an error message shows, and of the name of a
+/// module that is sent to the server.
 pub(super) const SHOWN_MAX: usize = 1000;
 
-/// Path in the API at which a server shows its state.
+/// API path of the state of a server.
 pub(super) const STATUS: &str = "/v1/status";
 
-/// Returns at most the last `SHOWN_MAX` bytes of the name of a module, because the end of a long
-/// path tells more than its beginning.
+/// Returns the end of the name of a module, at most [`SHOWN_MAX`] bytes. The end of a long path
+/// tells more than its beginning.
 pub(super) fn end_of(name: &str) -> &str {
     name.get(name.ceil_char_boundary(name.len().saturating_sub(SHOWN_MAX))..).unwrap_or_default()
 }
 
-/// Asks a server for its state, and returns the parsed reply.
+/// Requests the state of a server, and returns the parsed reply.
 pub(super) fn status(server: &Server) -> anyhow::Result<Status> {
     get(server, STATUS)
 }
 
-/// Asks a server for the resource at `target`, and returns the parsed reply.
+/// Requests the resource at `target` from a server, and returns the parsed reply.
 pub(super) fn get<R: DeserializeOwned>(server: &Server, target: &str) -> anyhow::Result<R> {
     reply(&client::ask(server, Ask::get(target))?)
 }
 
-/// Sends a request to a server, and prints the reply: as JSON with `--json`, or else the text of
-/// `describe`. Returns the exit code of `describe`.
+/// Sends a request to a server, and prints the reply: the JSON itself with `--json`, or else the
+/// text that `describe` returns. Returns the exit code that `describe` returns.
 pub(super) fn show<R: DeserializeOwned>(
     server: &Server,
     ask: Ask<'_>,
@@ -48,7 +48,8 @@ pub(super) fn show<R: DeserializeOwned>(
     Ok(code)
 }
 
-/// Returns the reply of a server, or the cause in it as an error if the server refused the command.
+/// Returns `line`, the reply of a server. If the reply says that the server refused the command,
+/// returns the cause as an error instead.
 pub(super) fn unless_refused(line: String) -> anyhow::Result<String> {
     if let Ok(ErrorReply { error }) = serde_json::from_str(&line) {
         // A reload has a line for each mistake.
@@ -58,8 +59,8 @@ pub(super) fn unless_refused(line: String) -> anyhow::Result<String> {
     Ok(line)
 }
 
-/// Parses the reply of a server. A reply that says why the server refused the command becomes an
-/// error.
+/// Parses the reply of a server. If the reply says that the server refused the command, returns the
+/// cause as an error.
 fn reply<R: DeserializeOwned>(line: &str) -> anyhow::Result<R> {
     serde_json::from_str(&unless_refused(line.into())?).with_context(|| {
         let line = quoted(line.trim_end(), SHOWN_MAX);

@@ -1,4 +1,4 @@
-//! The body of a request on the command line, by the flags of curl.
+//! Request body given on the command line, with flags named as those of curl (`--data`, ...).
 
 use std::fs;
 use std::io::{self, Read as _};
@@ -25,17 +25,17 @@ pub(super) struct Body {
 }
 
 impl Body {
-    /// Returns whether a flag gives a body.
+    /// Returns whether a flag that gives a body was used.
     pub(super) fn is_given(&self) -> bool {
         [&self.data, &self.data_binary, &self.json].iter().any(|each| !each.is_empty())
     }
 
-    /// Adds the body to a request, and the fields `content-type` and, for JSON, `accept` if the
-    /// request lacks them.
+    /// Sets the body of a request. Also sets the field `content-type` and, for JSON, `accept`,
+    /// unless the request has them already. Without a flag that gives a body, changes nothing.
     ///
     /// # Errors
     ///
-    /// One line: which file cannot be read, or that standard input cannot be read or is named
+    /// One line: which file cannot be read, that standard input cannot be read, or that it is named
     /// twice.
     pub(super) fn add_to(&self, request: &mut Request<Bytes>) -> anyhow::Result<()> {
         if !self.is_given() {

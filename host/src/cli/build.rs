@@ -1,5 +1,5 @@
-//! Builds a crate into a module with Cargo. Compiler errors go to standard error
-//! and to the caller.
+//! Builds a crate into a WebAssembly module with Cargo. Compiler errors go to standard error and to
+//! the caller.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
@@ -16,24 +16,24 @@ use tokio::time::timeout;
 /// Rust target for which handlers are built.
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Largest number of bytes that are kept of what Cargo writes to standard error.
+/// Maximum number of bytes that are kept of the standard error of Cargo.
 const SAID_MAX: usize = 64 << 10;
 
-/// Maximum wait for the end of Cargo's standard error after Cargo has ended: a process that Cargo
-/// has started, such as a cache of a compiler, may keep it open.
+/// Maximum wait for the end of the standard error of Cargo after Cargo has exited. A process that
+/// Cargo has started, such as a compiler cache, may keep it open.
 const SAID_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Result of a successful build.
 pub(super) struct Built {
-    /// File of the module.
+    /// Path of the module.
     pub(super) module: PathBuf,
-    /// Folders of the local crates that the module depends on.
+    /// Folders of all local crates in the build, including the crate of the module.
     pub(super) crates: Vec<PathBuf>,
     /// Duration of the build.
     pub(super) time: Duration,
 }
 
-/// Checks that a folder has a crate, and that Rust and the target of handlers are installed.
+/// Checks that a folder contains a crate, and that Rust and its WebAssembly target are installed.
 pub(super) async fn check(folder: &Path) -> anyhow::Result<()> {
     if !folder.join("Cargo.toml").is_file() {
         bail!(
@@ -61,14 +61,14 @@ pub(super) async fn check(folder: &Path) -> anyhow::Result<()> {
 /// Outcome of a build.
 pub(super) enum Outcome {
     Built(Built),
-    /// Errors of the compiler as text, or else what Cargo itself wrote to standard error.
+    /// Errors of the compiler as text or, if there are none, the standard error of Cargo.
     Failed(String),
 }
 
 /// Builds the crate in a folder with `--release`.
 ///
-/// A debug module is ten times as large, so that swapping it in takes more time than a debug build
-/// saves, and it needs a larger stack than the linker gives it.
+/// A debug build would not save time: its module is ten times as large, so swapping it in takes
+/// longer. It also needs a larger stack than the linker provides.
 pub(super) async fn build(folder: &Path) -> anyhow::Result<Outcome> {
     let since = Instant::now();
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
@@ -119,8 +119,8 @@ pub(super) async fn build(folder: &Path) -> anyhow::Result<Outcome> {
     Ok(Outcome::Built(Built { module, crates, time: since.elapsed() }))
 }
 
-/// Copies what Cargo writes to standard error to the standard error of this process, and returns
-/// the first `SAID_MAX` bytes.
+/// Copies the standard error of Cargo to that of this process, and returns its first [`SAID_MAX`]
+/// bytes.
 async fn pass_on(mut from: ChildStderr) -> String {
     let (mut said, mut bytes) = (Vec::new(), [0; 4096]);
     while let Ok(length @ 1..) = from.read(&mut bytes).await {
@@ -141,8 +141,8 @@ fn without_colours(text: &str) -> String {
     [first].into_iter().chain(rest).collect()
 }
 
-/// Returns the module of the crate in `folder`, or else the only module that was
-/// built.
+/// Returns the module of the crate in `folder`. If that crate builds none, returns the only module
+/// that was built.
 fn find_module(folder: &Path, artifacts: &[Artifact]) -> anyhow::Result<PathBuf> {
     let is_module = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "wasm");
     let modules =
@@ -164,7 +164,7 @@ fn find_module(folder: &Path, artifacts: &[Artifact]) -> anyhow::Result<PathBuf>
     }
 }
 
-/// Running process of Cargo, ended together with its children on drop.
+/// Running process of Cargo. Dropping it ends the process and its children.
 struct Running(Child);
 
 impl Drop for Running {

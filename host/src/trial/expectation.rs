@@ -9,7 +9,7 @@ use http::header::HeaderName;
 
 use crate::trial::exchange::Answer;
 
-/// Largest number of bytes that a message shows of a text.
+/// Maximum number of bytes of a header value, status line or body that a message shows.
 const SHOWN_MAX: usize = 200;
 
 /// Expectation about a response.
@@ -31,7 +31,8 @@ pub enum Expectation {
 }
 
 impl Expectation {
-    /// Returns a message with the found and the expected value, if they differ.
+    /// Compares a response with this expectation. Returns a message with what was found and what
+    /// was expected, or [`None`] if the response meets the expectation.
     pub fn mismatch(&self, answer: &Answer) -> Option<String> {
         (!self.is_met(answer)).then(|| format!("{}; expected {self}", self.found(answer)))
     }

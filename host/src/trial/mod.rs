@@ -1,5 +1,5 @@
-//! Requests without a client: probes and request files, with expectations about the
-//! responses.
+//! Sends requests to a module without a client, and compares the responses with expectations. The
+//! requests are probes from the command line, or come from request files.
 //!
 //! | file | responsibility |
 //! | --- | --- |

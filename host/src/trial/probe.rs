@@ -1,5 +1,5 @@
-//! Probes: requests, from the command line or a file, whose responses must meet
-//! expectations before a candidate may serve.
+//! Probes: requests from the command line or a file. A module must answer them as expected before
+//! it may become the version that serves.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +19,8 @@ pub struct Probe {
     pub request: Request<Bytes>,
     /// Expectations, all of which must be met.
     pub expected: Vec<Expected>,
-    /// Position in a file, written `file:line: `; empty for a probe of the command line.
+    /// Position of the request in its file, as the prefix `file:line: ` for messages; empty for a
+    /// probe from the command line.
     pub place: String,
     /// Name of the request in the file; empty if it has none.
     pub name: String,
@@ -30,7 +31,8 @@ pub struct Probe {
 pub struct Expected {
     /// Expectation about the response.
     pub what: Expectation,
-    /// Position of the expectation in a file, written `file:line: `; empty on the command line.
+    /// Position of the expectation in its file, as the prefix `file:line: ` for messages; empty for
+    /// a probe from the command line.
     pub place: String,
 }
 
@@ -39,7 +41,8 @@ impl Probe {
     ///
     /// # Errors
     ///
-    /// One line with the fault, or with the first expectation that was not met.
+    /// One line with the fault that occurred instead of a response, or with the first expectation
+    /// that the response does not meet.
     pub async fn send(&self, module: &Handler) -> anyhow::Result<()> {
         let (answer, _) = exchange::send(&self.request, module).await;
         let values = module.values();

@@ -1,5 +1,5 @@
-//! Parser of request files: `.http` files, which editors can send, extended by
-//! expectations about the responses.
+//! Parses request files: `.http` files, the format in which code editors can send requests, with
+//! expectations about the responses in addition.
 //!
 //! ```text
 //! @host = http://localhost:4444
@@ -33,13 +33,14 @@ use crate::trial::exchange::{add_field, request};
 use crate::trial::expectation::Expectation;
 use crate::trial::probe::{Expected, Probe};
 
-/// Maximum size in bytes of a request file, and of a file with a body.
+/// Maximum size in bytes of a request file, and of a file that contains the body of a request.
 pub(crate) const FILE_MAX: usize = 64 << 20;
 
 /// Start of a line that separates requests.
 const SEPARATOR: &str = "###";
 
-/// Message about an expectation that would be sent as a line of the body.
+/// Error message for a comment with an expectation in the body of a request: it would be sent as a
+/// part of the body.
 const IN_BODY: &str = "an expectation behind the empty line is written `> 200`; `# > 200` stands above the request (a body \
     with a line like this one goes to a file: `< FILE`)";
 
@@ -176,8 +177,8 @@ impl Reader<'_> {
         request(method, target).map_err(|why| self.wrong(number, &why))
     }
 
-    /// Returns the body of a request: the content of FILE if `< FILE` is the only line, or else the
-    /// lines without empty ones at the end.
+    /// Returns the body of a request. If `< FILE` is its only line, returns the content of FILE.
+    /// Otherwise returns the lines with variables replaced, without empty lines at the end.
     fn body(&self, lines: &[Line<'_>]) -> anyhow::Result<Vec<u8>> {
         let end = lines.iter().rposition(|(_, line)| !line.trim().is_empty()).map_or(0, |last| last + 1);
         let (lines, _) = lines.split_at(end);
@@ -192,7 +193,8 @@ impl Reader<'_> {
         Ok(lines.collect::<Result<Vec<_>, _>>()?.join("\n").into_bytes())
     }
 
-    /// Replaces each `{{name}}` in a line by the value of the variable.
+    /// Returns a line with each `{{name}}` replaced by the value of that variable. `number` is the
+    /// number of the line, for error messages.
     fn filled_in(&self, number: usize, line: &str) -> anyhow::Result<String> {
         let mut filled = String::new();
         let mut rest = line;
@@ -212,7 +214,7 @@ impl Reader<'_> {
         Ok(filled)
     }
 
-    /// Returns the position of a line as a prefix of a message.
+    /// Returns the prefix `file:line: ` of a message about a line.
     fn at(&self, line: usize) -> String {
         format!("{}:{line}: ", self.name)
     }
@@ -227,7 +229,8 @@ fn comment(line: &str) -> Option<&str> {
     line.strip_prefix("//").or_else(|| line.strip_prefix('#'))
 }
 
-/// Returns the expectation that stands in a comment, if any. In a body, such a line is an error.
+/// Returns the expectation in a comment such as `# > 200`; [`None`] if the line is not such a
+/// comment. The body of a request must not have such a line.
 pub(crate) fn expectation_in_comment(line: &str) -> Option<&str> {
     comment(line)?.trim_start().strip_prefix("> ")
 }

@@ -1,5 +1,6 @@
-//! The old process of an upgrade: starts the new process, sends it sockets, locks and versions, and
-//! goes on if the new process fails.
+//! The part of an upgrade that runs in the old process: starts the new process, and sends it the
+//! sockets, the locks and the versions of all sites. If the new process fails, the old one
+//! continues to serve.
 
 use std::collections::HashSet;
 use std::fs::File;
@@ -28,36 +29,39 @@ use crate::upgrade::new_process::NewProcess;
 use crate::upgrade::program::Program;
 use crate::upgrade::wire::{self, Message};
 
-/// Maximum number of processes that one upgrade starts, one after the other, because swaps or
-/// rollbacks make a process outdated that is not ready yet.
+/// Maximum number of new processes that one upgrade starts, one after the other. A swap or a
+/// rollback before a new process is ready makes that process outdated, so another one is started.
 const ATTEMPTS: usize = 5;
 
-/// Maximum time from the last change of the old process to the new process that serves. What takes
-/// long is done before.
+/// Maximum time from when the old process refuses further changes to when the new process serves.
+/// The new process has prepared its versions before, so this takes little time.
 const TAKING: Duration = Duration::from_secs(5);
 
-/// Interval of checks whether a candidate is still being prepared.
+/// Time between checks whether a swap is in progress. An upgrade waits for its end.
 const PREPARING_INTERVAL: Duration = Duration::from_millis(20);
 
-/// Upgrader of a server: replaces this process by a new one.
+/// Carries out upgrades: replaces this server process by a new process without closing a socket.
 pub struct Upgrader {
     program: Program,
     app: Arc<App>,
     reloader: Arc<Reloader>,
     timeout: Duration,
     held: Mutex<Held>,
-    /// Locked during an upgrade, because only one runs at a time.
+    /// Locked during an upgrade, so that only one runs at a time.
     running: tokio::sync::Mutex<()>,
-    /// Id of the process that serves in place of this one, once there is one.
+    /// Id of the new process; set once that process serves instead of this one.
     handed_over: SetOnce<u32>,
-    /// Runtime on which an upgrade goes on even if the client that ordered it has gone.
+    /// Runtime on which upgrades run, so that an upgrade continues when the client that requested
+    /// it disconnects.
     runtime: Handle,
 }
 
-/// Sockets and lock that a new process takes over, besides the versions of the sites.
+/// Sockets and lock file that this process keeps open, to pass them to the new process in an
+/// upgrade.
 #[derive(Default)]
 pub struct Held {
-    /// Bound sockets, by the names under which they were bound.
+    /// Bound sockets with their names: a flag and its value, such as `--listen :80`, or `LISTEN_FDS`
+    /// for a socket that systemd passed.
     pub sockets: Vec<(String, OwnedFd)>,
     /// Lock file of the control socket.
     pub control: Option<File>,
@@ -65,14 +69,16 @@ pub struct Held {
 
 /// Outcome of starting one new process.
 enum Attempt {
-    /// The new process serves. Holds its id.
+    /// The new process serves. Contains its process id.
     Serves(u32),
-    /// A swap or a rollback was published, or began, while the new process got ready.
+    /// The new process does not have the newest version, because a swap or a rollback was made or
+    /// started while the process got ready.
     Outdated,
 }
 
 impl Upgrader {
-    /// Creates the upgrader of a server.
+    /// Creates the upgrader of a server. Must be called on the server's runtime, which runs the
+    /// upgrades.
     pub fn new(app: Arc<App>, reloader: Arc<Reloader>) -> Upgrader {
         let timeout = app.limits.server.upgrade_timeout;
         let (held, running, handed_over) = (Mutex::default(), tokio::sync::Mutex::default(), SetOnce::new());
@@ -88,8 +94,8 @@ impl Upgrader {
         }
     }
 
-    /// Stores the sockets and the lock that a new process takes over. Without sockets, no upgrade
-    /// is possible.
+    /// Stores the sockets and the lock file that a new process takes over. Every upgrade fails
+    /// until this is called.
     pub fn hold(&self, held: Held) {
         *self.held() = held;
     }
@@ -108,17 +114,18 @@ impl Upgrader {
         *self.handed_over.wait().await
     }
 
-    /// Closes the sockets that are held for an upgrade, because the server is stopped.
+    /// Closes the sockets and the lock file of [`Upgrader::hold`], because the server is stopped.
+    /// Later upgrades fail.
     pub fn close(&self) {
         *self.held() = Held::default();
     }
 
-    /// Starts the program again, and lets the new process take over. Logs the outcome, and returns
-    /// the id of the new process.
+    /// Starts the program again, and lets the new process take over. Logs the outcome. Returns the
+    /// id of the new process.
     ///
     /// # Errors
     ///
-    /// One line: why this process goes on.
+    /// One line that says why the upgrade failed. This process continues to serve.
     pub async fn upgrade(self: &Arc<Self>, by: By) -> Result<u32, String> {
         let upgrader = Arc::clone(self);
         let upgrade = self.runtime.spawn(async move { upgrader.carry_out(by).await });
@@ -240,7 +247,7 @@ impl Upgrader {
     }
 
     /// Sends the new process the sockets, the locks and the versions of all sites. Returns a mark
-    /// for each site, by which a later change is noticed.
+    /// for each site, with which `Swapper::hand_over` detects that the site has changed since.
     fn hand(&self, sites: &[Arc<Site>], to: &UnixStream) -> anyhow::Result<Vec<u64>> {
         self.expect_running()?;
         let held = self.held();
@@ -275,7 +282,7 @@ impl Upgrader {
         Ok(marks)
     }
 
-    /// Runs a function with the lock of each state folder, until the function fails.
+    /// Calls a function with the lock file of each state folder. Stops at the first error.
     fn locks(&self, sites: &[Arc<Site>], run: impl Fn(&File) -> io::Result<()>) -> io::Result<()> {
         let of_sites = sites.iter().filter_map(|site| site.swapper.held_lock());
         self.reloader.held_lock().into_iter().chain(of_sites).try_for_each(run)

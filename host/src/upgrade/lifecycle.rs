@@ -1,5 +1,5 @@
-//! Actions on the whole server for the API: upgrades and reloads, and the settings and limits in
-//! force.
+//! Implements the operations of the API on the whole server: upgrades, reloads, and lists of the
+//! settings and limits in force.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,26 +1,27 @@
 //! Replaces the running program by a new one without closing a socket. The new process takes over
-//! the sockets, the locks and the versions of all sites, and the old one answers what it has
-//! begun.
+//! the sockets, the locks and the versions of all sites. The old process completes the requests
+//! that it has begun to answer.
 //!
 //! ```text
 //! old process                                    new process
-//! starts the program, sends all it holds  ---->  reads its configuration, prepares the current versions
+//! starts the program, sends sockets,      ---->  reads its configuration, prepares the current versions
+//! locks and versions
 //!                                         <----  ready
-//! makes no more changes, unless one came         (then it is ended, and another one started)
+//! refuses changes from now on                    (if a change came before, is ended and started again)
 //!                                         ---->  go
-//! still accepts connections                      takes the state folder, starts to accept
+//! still accepts connections                      takes the state folder, starts to accept connections
 //!                                         <----  serving
-//! names it to the service manager         ---->  main
-//! answers its last requests, and ends            announces itself
+//! tells the service manager the new id    ---->  main
+//! answers its last requests, and ends            prints its addresses
 //! ```
 //!
 //! | file | purpose |
 //! | --- | --- |
-//! | `handover` | the old process: starts the new one, and goes on if it fails |
+//! | `handover` | the part in the old process: starts the new one, and continues to serve if it fails |
 //! | `lifecycle` | upgrades, reloads, settings and limits, for the API |
-//! | `new_process` | the new process, as the old one sees it |
-//! | `program` | which program is started |
-//! | `takeover` | the new process: receives, and waits for its turn |
+//! | `new_process` | how the old process starts, awaits and ends the new one |
+//! | `program` | finds the program to start |
+//! | `takeover` | the part in the new process: receives what is sent, and waits until it may serve |
 //! | `wire` | messages between the two processes |
 
 pub mod handover;

@@ -1,4 +1,5 @@
-//! The new process of an upgrade, as the old one sees it.
+//! The new process of an upgrade, as a child of the old process, which starts it, waits for its
+//! messages, and ends it if it fails.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,20 +15,21 @@ use crate::upgrade::program::Program;
 use crate::upgrade::takeover::VARIABLE;
 use crate::upgrade::wire::{self, Message};
 
-/// Interval of checks whether the new process has ended.
+/// Time between checks whether the new process has exited.
 const END_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Environment variables that concern the old process alone: its sockets, and the watchdog for its
-/// process id.
+/// Environment variables that the new process does not inherit: systemd set them for the old
+/// process, to name the sockets that it passed and the process id that its watchdog expects.
 const OWN_VARIABLES: [&str; 4] = ["LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "WATCHDOG_PID"];
 
-/// New process, which is ended on drop unless it is released.
+/// New process of an upgrade. Dropping this kills the process, unless [`NewProcess::release`] was
+/// called.
 pub(super) struct NewProcess {
     child: Option<Child>,
     pub(super) socket: UnixStream,
     program: String,
     until: Instant,
-    /// Part of an error that says which time limit the new process has missed, if it is late.
+    /// Text for the error if the new process is too slow: what it did not do within which time.
     late: String,
 }
 
@@ -48,13 +50,14 @@ impl NewProcess {
         Ok(new)
     }
 
-    /// Replaces the time limit by one from now on, because the new process is ready and takes over.
+    /// Sets a new time limit, counted from now: the new process is ready, and has to serve within
+    /// `time`.
     pub(super) fn has_to_serve_within(&mut self, time: Duration) {
         self.until = Instant::now() + time;
         self.late = format!("did not serve within {time:?} after it was ready");
     }
 
-    /// Returns the time that is left for the new process, at least 1 ms.
+    /// Returns the time until the limit, at least 1 ms.
     fn left(&self) -> Duration {
         // A timeout of zero would be none.
         self.until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
@@ -74,7 +77,8 @@ impl NewProcess {
         Ok(())
     }
 
-    /// Explains an error of sending to or receiving from the new process.
+    /// Converts an error of sending to or receiving from the new process to one that says why: the
+    /// process was too slow, or has exited.
     pub(super) fn told<T>(&mut self, result: anyhow::Result<T>) -> anyhow::Result<T> {
         result.map_err(|error| {
             let kind = error.downcast_ref::<io::Error>().map(io::Error::kind);
@@ -94,8 +98,8 @@ impl NewProcess {
         })
     }
 
-    /// Ends the new process, after waiting shortly for its own exit. Returns the exit status, if
-    /// there is one.
+    /// Waits briefly for the new process to exit by itself, and kills it if it does not. Returns
+    /// the exit status; [`None`] if it is unknown, or the process was ended or released before.
     pub(super) fn end(&mut self) -> Option<std::process::ExitStatus> {
         let mut child = self.child.take()?;
         // One that has closed its end is about to exit by itself.
@@ -110,7 +114,7 @@ impl NewProcess {
         child.wait().ok()
     }
 
-    /// Lets the new process go on after this one, and returns its id.
+    /// Leaves the new process running when this is dropped, and returns its process id.
     pub(super) fn release(&mut self) -> u32 {
         self.child.take().map_or(0, |child| child.id())
     }

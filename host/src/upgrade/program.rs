@@ -1,4 +1,5 @@
-//! Which program an upgrade starts: the file that was started, whatever it has become since.
+//! Finds the program that an upgrade starts: the file from whose path this process was started,
+//! even if the file was replaced since.
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -9,8 +10,8 @@ use std::path::{Path, PathBuf};
 /// Program that an upgrade starts, and its arguments.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// Path of the file. A symbolic link in it is followed at each start, so that it may lead to a
-    /// newer program.
+    /// Path of the program. It may contain symbolic links. They are resolved when an upgrade starts
+    /// the program, so they may point to a newer one by then.
     pub path: PathBuf,
     /// Arguments of the program, without its name.
     pub arguments: Vec<OsString>,
@@ -25,7 +26,8 @@ impl Program {
     }
 }
 
-/// Returns the path of the program that was started under a name.
+/// Returns the absolute path of the program that was started as `name`, which is searched in `PATH`
+/// if it has no `/`. If there is no such program, returns the path of the running executable.
 fn path(name: &OsStr) -> PathBuf {
     let found = match name.as_bytes().contains(&b'/') {
         true => std::path::absolute(name).ok(),

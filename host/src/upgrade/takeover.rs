@@ -1,5 +1,5 @@
-//! The new process of an upgrade: receives the sockets, the locks and the versions of the old one,
-//! and waits until it may serve.
+//! The part of an upgrade that runs in the new process: receives the sockets, the locks and the
+//! versions of the old process, and waits until it may serve.
 
 use std::collections::{BTreeMap, HashMap};
 use std::env;
@@ -21,11 +21,12 @@ use crate::net::{handed, listener};
 use crate::site::handed::Handed;
 use crate::upgrade::wire::{self, Message};
 
-/// Environment variable with the id of the old process. Its name lacks the prefix of settings.
+/// Environment variable with the id of the old process. Its name does not begin with `HOST_`, so it
+/// is not read as a setting.
 pub(super) const VARIABLE: &str = "_HOST_REPLACES";
 
-/// Maximum size in bytes of a module that is taken over. `--module-max` does not count, because it
-/// may have become lower than a module that serves.
+/// Maximum size in bytes of a module that is taken over. `--module-max` does not apply, because it
+/// may have been lowered below the size of a module that serves.
 const MODULE_MAX: usize = 1 << 30;
 
 /// Connection to the old process, and what the old process has sent.
@@ -39,11 +40,12 @@ pub struct Takeover {
     pub sites: BTreeMap<String, Handed>,
 }
 
-/// Receives what the old process hands over. Returns [`None`] if this process replaces no other.
+/// Receives the sockets, locks and versions from the old process. Returns [`None`] if this process
+/// was not started by an upgrade.
 ///
 /// # Errors
 ///
-/// When the old process has ended, or has given the upgrade up.
+/// When the old process has ended or has cancelled the upgrade.
 pub fn receive() -> anyhow::Result<Option<Takeover>> {
     let Some(old) = old_process()? else { return Ok(None) };
     let process = getppid().map_or(0, |pid| pid.as_raw_nonzero().get() as u32);
@@ -61,8 +63,9 @@ pub fn failed(old: &UnixStream, cause: &str) {
     let _ = wire::send(old, &Message::Failed { cause: cause.to_owned() });
 }
 
-/// Returns the connection to the old process, which is the parent of this one; [`None`] if this
-/// process replaces no other.
+/// Returns the connection to the old process, which is the parent of this process. Takes it from
+/// standard input, which becomes `/dev/null`. Returns [`None`] if this process was not started by
+/// an upgrade.
 fn old_process() -> anyhow::Result<Option<UnixStream>> {
     let named = env::var(VARIABLE).ok().and_then(|text| text.parse().ok()).and_then(Pid::from_raw);
     let stdin = io::stdin();
@@ -106,17 +109,17 @@ impl Takeover {
         Ok(())
     }
 
-    /// Returns another handle of the connection to the old process.
+    /// Returns a second handle to the connection to the old process, for [`failed`].
     pub fn connection(&self) -> Option<UnixStream> {
         self.old.try_clone().ok()
     }
 
-    /// Checks that this process uses the configuration file of the old one, and that the state
-    /// folder still exists, which would be created empty otherwise.
+    /// Checks that this process has found the configuration file of the old process. Also checks
+    /// that the state folder still exists, because a missing one would be created empty.
     ///
     /// # Errors
     ///
-    /// Which of the two is gone.
+    /// One line that says which of the two is missing.
     pub fn expect_files(&self, found: Option<&Path>, state_dir: Option<&Path>) -> anyhow::Result<()> {
         let found = found.map(|path| path.to_string_lossy().into_owned());
         if let Some(file) = &self.configuration
@@ -141,17 +144,17 @@ impl Takeover {
     ///
     /// # Errors
     ///
-    /// When the old process has ended or given the upgrade up.
+    /// When the old process has ended or has cancelled the upgrade.
     pub fn ready(&self) -> anyhow::Result<()> {
         self.say(&Message::Ready, &Message::Go)
     }
 
-    /// Tells the old process that this one serves, and waits until this one is the server. Then
-    /// closes the sockets and releases the locks that were handed over and not taken.
+    /// Tells the old process that this process serves, and waits for its confirmation. Then closes
+    /// the sockets and releases the locks that were handed over but are not used any more.
     ///
     /// # Errors
     ///
-    /// When the old process was stopped, or has given the upgrade up.
+    /// When the old process has ended or has cancelled the upgrade.
     pub fn serving(&self) -> anyhow::Result<()> {
         self.say(&Message::Serving, &Message::Main)?;
         listener::leave_paths(false);

@@ -1,5 +1,6 @@
-//! Messages between the process that is replaced and the one that takes its place. A message is
-//! its length in four bytes and its JSON. A descriptor or the bytes of a module may follow.
+//! Messages between the old and the new process of an upgrade. A message is its length, in four
+//! bytes with the most significant one first, and JSON of that length. Some messages are followed
+//! by a file descriptor or by the bytes of a module.
 
 use std::io::{self, IoSlice, IoSliceMut, Read, Write};
 use std::mem::MaybeUninit;
@@ -15,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::site::saved::State;
 
-/// Maximum length of a message in bytes, without a descriptor or bytes that follow it.
+/// Maximum length in bytes of the JSON of a message.
 const MESSAGE_MAX: usize = 64 << 20;
 
 /// Message of an upgrade. The variants are in the order in which they are sent.
@@ -76,7 +77,7 @@ pub fn send(mut to: &UnixStream, message: &Message) -> io::Result<()> {
     to.write_all(&json)
 }
 
-/// Sends the bytes of a module, after the message about it.
+/// Sends the bytes of a module. [`Message::Module`] must have been sent before.
 ///
 /// # Errors
 ///
@@ -85,7 +86,7 @@ pub fn send_bytes(mut to: &UnixStream, bytes: &[u8]) -> io::Result<()> {
     to.write_all(bytes)
 }
 
-/// Sends a descriptor, after the message about it.
+/// Sends a file descriptor. [`Message::Socket`] or [`Message::Lock`] must have been sent before.
 ///
 /// # Errors
 ///
@@ -106,7 +107,8 @@ pub fn send_descriptor(to: &UnixStream, descriptor: BorrowedFd<'_>) -> io::Resul
 ///
 /// # Errors
 ///
-/// When the other process has ended, does not write in time, or sends something else.
+/// When the other process has ended, does not write in time, or sends something that is not a
+/// message.
 pub fn receive(mut from: &UnixStream) -> io::Result<Message> {
     let mut length = [0; 4];
     from.read_exact(&mut length)?;

@@ -1,17 +1,17 @@
-//! Splits instructions that copy or fill memory. Nothing interrupts such an
-//! instruction, and the module chooses its size: 64 MiB take tens of milliseconds. So
-//! a large operation goes to a helper function first, which works in chunks. Between
-//! two chunks compiled code may yield, as in any loop.
+//! Splits instructions that copy or fill memory. Such an instruction cannot be interrupted, and the
+//! module chooses its size: 64 MiB take tens of milliseconds. So a large operation first calls a
+//! helper function, which works in chunks. Compiled code may yield between two chunks, as in any
+//! loop.
 //!
-//! The helper does all but the last chunk, and returns the operands for the rest. The
-//! original instruction stays in its place and does the rest. If the instruction would
-//! trap, the helper leaves everything to it, so the trap comes before any write, and
-//! from the right function.
+//! The helper does all but the last chunk. It returns the operands for the last one, which the
+//! original instruction does. If the instruction would trap, the helper does nothing, so that the
+//! original instruction traps before anything is written, and the backtrace shows the right
+//! function.
 //!
-//! Compiled code yields only at the start of functions and loops. Table instructions,
-//! `memory.grow` and calls of imports are carried out by the host, and a function may
-//! have any number of them in a row. They cannot be split, so each is preceded by a
-//! call of a helper that does nothing but provide such a start.
+//! Compiled code yields only at the start of functions and loops. Table instructions, `memory.grow`
+//! and calls of imports run in the host and cannot be split, but a function may have any number of
+//! them in a row. So each of them first calls an empty helper function, at whose start compiled
+//! code may yield.
 
 use std::collections::BTreeMap;
 
@@ -21,9 +21,9 @@ use wasmparser::{BinaryReader, Result};
 use crate::module_error::ModuleError;
 use crate::survey::{Body, Bulk, CHUNK, Found, Site};
 
-/// Largest number of bulk instructions (see [`Bulk`]) in a function that still runs small ones
-/// without a helper function. In a function with more, each one calls a helper first, and so may
-/// yield.
+/// Maximum number of bulk instructions (see [`Bulk`]) in a function that does small operations
+/// without a helper function. In a function with more, each bulk instruction first calls a helper,
+/// so that the function may yield.
 const IN_A_ROW: usize = 64;
 
 /// Name of the helper functions in the name section of a module. Backtraces in messages leave out
@@ -102,8 +102,8 @@ impl<'a> Helpers<'a> {
         extended(section, self.indices.len(), &added)
     }
 
-    /// Returns the code section, which lies from `start` to `end` in the module, with
-    /// the changed bodies and the helpers.
+    /// Returns the code section with the changed function bodies and the helpers. The content of
+    /// the original section is `binary[start..end]`.
     pub(super) fn code(&self, binary: &[u8], start: usize, end: usize) -> Result<Vec<u8>, ModuleError> {
         let outside = || ModuleError::Compiler("a function body is outside of its module".into());
         let raw = |from: usize, to: usize| binary.get(from..to).ok_or_else(outside);
@@ -122,7 +122,7 @@ impl<'a> Helpers<'a> {
         Ok(extended(&code, self.indices.len(), &added)?)
     }
 
-    /// Returns a name section for the helpers, in addition to the module's own.
+    /// Returns a name section with the names of the helpers. The module's own name section remains.
     pub(super) fn names(&self) -> NameSection {
         let mut functions = NameMap::new();
         self.indices.values().for_each(|index| functions.append(*index, NAME));
@@ -131,8 +131,8 @@ impl<'a> Helpers<'a> {
         names
     }
 
-    /// Returns a function body in which the calls of helpers are inserted before bulk instructions.
-    /// `raw` returns a range of the module.
+    /// Returns a function body with a call of a helper inserted before each bulk instruction that
+    /// needs it. `raw` returns a range of bytes of the module.
     fn split<'b>(
         &self,
         body: &Body,
@@ -174,7 +174,8 @@ impl<'a> Helpers<'a> {
     }
 
     /// Returns the helper function for one kind of instruction. Its parameters are the operands of
-    /// the instruction: the destination, the source or value, and the size.
+    /// the instruction: the destination, the source or value, and the size. It returns the operands
+    /// for the part that is left to do. The helper for [`Bulk::Other`] is empty.
     fn function(&self, bulk: Bulk) -> Function {
         const TO: u32 = 0;
         const FROM: u32 = 1;
@@ -239,8 +240,8 @@ fn push_memory_size<'a, 'b>(code: &'a mut InstructionSink<'b>) -> &'a mut Instru
     code.memory_size(0).i64_extend_i32_u().i64_const(16).i64_shl()
 }
 
-/// Returns a section of a module, which is a list, with `count` more entries at its end. `added` is
-/// the encoded entries.
+/// Returns a section of a module with `count` entries added at its end. `added` contains the
+/// encoded entries.
 pub(super) fn extended(section: &[u8], count: usize, added: &[u8]) -> Result<Vec<u8>> {
     let mut reader = BinaryReader::new(section, 0);
     let total = reader.read_var_u32()? as usize + count;
@@ -258,8 +259,9 @@ mod tests {
     use crate::instrument::instrument;
     use wasmparser::{Operator, Parser, Payload};
 
-    /// Instruments a module with one function of this code. Returns the number of calls and of size
-    /// tests in that function, and the number of functions in the instrumented module.
+    /// Instruments a module whose only function has this code. Returns the number of calls and of
+    /// `if` instructions (tests of a size) in that function, and the number of functions in the
+    /// instrumented module.
     fn instrumented(code: &str) -> (usize, usize, usize) {
         let module = format!(
             "(module (import \"host\" \"log\" (func)) (memory 1) (table 1 funcref) (data \"a\")

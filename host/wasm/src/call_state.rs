@@ -1,4 +1,5 @@
-//! The data of a store during one call, and the limits that its instance may grow to.
+//! State of one call, which is the data of the wasmtime store. Also bounds the growth of the
+//! instance's memory and tables.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,14 +10,14 @@ use host_http::request_id::RequestId;
 use crate::limits::CallLimits;
 use crate::values::Values;
 
-/// The data of a store during one call.
+/// State of one call: the data of the wasmtime store in which the call runs.
 pub(super) struct CallState {
     pub(super) deadline: Instant,
-    /// Longest time of the call (`--deadline`), from which `deadline` is computed and which its
-    /// error names.
+    /// Maximum duration of the call (`--deadline`). `deadline` is computed from it, and the error
+    /// of a call that reaches its deadline shows it.
     pub(super) deadline_limit: Duration,
-    /// Whether the call runs on a fiber, where it yields at each tick. A call on the
-    /// thread's stack cannot yield.
+    /// Whether the call runs on a fiber, where it yields at each tick of the epoch (see
+    /// `deadline`). A call on the thread's stack cannot yield.
     pub(super) on_fiber: bool,
     /// CPU time of the thread at the first tick of the epoch during the call; [`None`] before that
     /// tick.
@@ -24,16 +25,16 @@ pub(super) struct CallState {
     /// Number of ticks of the epoch during the call.
     pub(super) ticks: u32,
     pub(super) request_id: RequestId,
-    /// Values of the site. They stay in the store when the state of the next call replaces this
-    /// one.
+    /// Values of the site. An instance that is used again passes them on to the state of its next
+    /// call.
     pub(super) values: Option<Arc<Values>>,
     /// Seed of the request's random bits; [`None`] outside of a request.
     pub(super) seed: Option<[u8; 32]>,
     /// Number of times that the call has drawn random bits.
     pub(super) drawn: u64,
     pub(super) log_lines_left: usize,
-    /// Number of log lines that are still to be skipped, because an earlier attempt at this call
-    /// logged them. The message about dropped lines counts as one.
+    /// Number of log lines that are still to be skipped, because the attempt at this call on the
+    /// thread's stack has logged them already. The message about dropped lines counts as one.
     pub(super) log_lines_heard: usize,
     pub(super) log_line_max: usize,
     /// Whether the message about dropped log lines was logged, or is not wanted.
@@ -67,13 +68,13 @@ impl CallState {
         }
     }
 
-    /// Returns this state for an instance that gets these values.
+    /// Returns this state with these values of the site.
     pub(super) fn with(self, values: &Arc<Values>) -> CallState {
         CallState { values: Some(Arc::clone(values)), ..self }
     }
 
-    /// Returns the beginning of a text from the module, with secrets masked: at least `most` bytes,
-    /// or the whole text.
+    /// Returns the beginning of `said`, a text from the module, with secrets masked. The result has
+    /// at least `most` bytes, unless the whole text gives fewer.
     pub(super) fn masked<'a>(&self, said: &'a [u8], most: usize) -> Cow<'a, [u8]> {
         match self.secrets() {
             Some(values) => values.mask_start(said, most),
@@ -96,8 +97,8 @@ impl CallState {
         CallState { on_fiber: false, ..self }
     }
 
-    /// Returns this state with logging off, for work that has run and logged before: `_initialize`,
-    /// or a request that is run again.
+    /// Returns this state with logging off, because the same work has run and logged before:
+    /// `_initialize` in an earlier instance, or an earlier call with the same request.
     pub(super) fn quiet(self) -> CallState {
         CallState { log_lines_left: 0, log_cut: true, ..self }
     }

@@ -13,12 +13,12 @@ use crate::name::{FRAME_MAX, FRAMES_MAX, MESSAGE_MAX, RUNTIME_FRAMES_MAX, readab
 /// Alignment of the stack pointer in the C ABI for WebAssembly, in bytes.
 const STACK_ALIGNMENT: i32 = 16;
 
-/// Largest stack frame that is assumed, in bytes. A stack pointer up to this far below 0 counts as
-/// an overflow.
+/// Assumed maximum size of a stack frame, in bytes. A stack pointer that is at most this far below
+/// 0 counts as a stack overflow.
 const FRAME_SIZE_MAX: i32 = 64 << 20;
 
-/// Parts of the names of functions in which Rust's runtime panics and aborts, also for
-/// want of memory.
+/// Parts of the names of the functions with which Rust's runtime panics or aborts, including those
+/// for lack of memory.
 const RUNTIME: [&str; 20] = [
     "__rustc::",
     "__rust_abort",
@@ -57,8 +57,8 @@ pub(super) fn explain(error: &wasmtime::Error) -> CallError {
     CallError::Trap { trap, panic: None, frames: frames(error) }
 }
 
-/// Returns the names of the functions on the stack at an error, innermost first. Leaves out the
-/// innermost functions of Rust's runtime, which are equal for every panic.
+/// Returns the names of at most [`FRAMES_MAX`] functions on the stack at an error, innermost first.
+/// Leaves out the innermost functions of Rust's runtime, which are the same for every panic.
 fn frames(error: &wasmtime::Error) -> Vec<String> {
     let all = error.downcast_ref::<WasmBacktrace>().map_or(&[][..], |backtrace| backtrace.frames());
     let own = || all.iter().filter(|frame| frame.func_name() != Some(bulk::NAME));
@@ -80,10 +80,10 @@ fn is_runtime(name: &str) -> bool {
     name == "abort" || RUNTIME.iter().any(|part| name.contains(part))
 }
 
-/// Returns whether a trap means that the module's stack, which lies in its memory, overflowed.
-/// Linkers put the stack first in the memory, aligned to 16 bytes, and let it grow down, so an
-/// address past the end of the stack wraps around. `start` and `now` are the stack pointer before
-/// the first call and when the module trapped.
+/// Returns whether a trap means that the module's own stack, which is a part of its memory,
+/// overflowed. Linkers put the stack at the start of the memory, aligned to 16 bytes. It grows
+/// down, so the stack pointer is below 0 after an overflow. `start` is the stack pointer before the
+/// first call, and `now` the one at the trap.
 pub(super) fn is_stack_overflow(trap: &str, start: Option<i32>, now: Option<i32>) -> bool {
     let is_stack = start.is_some_and(|start| start > 0 && start % STACK_ALIGNMENT == 0);
     let is_past_end = now.is_some_and(|now| (-FRAME_SIZE_MAX..0).contains(&now));
@@ -100,7 +100,7 @@ pub(super) enum Stopped {
 
 impl Stopped {
     /// Converts an error of wasmtime: [`TakesLong`] to [`Stopped::TakesLong`], and any other with
-    /// `explain`.
+    /// `explain` to [`Stopped::Failed`].
     pub(super) fn by(error: &wasmtime::Error, explain: fn(&wasmtime::Error) -> CallError) -> Stopped {
         if error.is::<TakesLong>() { Stopped::TakesLong } else { Stopped::Failed(explain(error)) }
     }

@@ -1,5 +1,5 @@
-//! Starts the threads that do not serve requests. A thread that panics is restarted
-//! with a line in the log, and `host status` shows the number of restarts.
+//! Starts background threads, which do not serve requests. A thread that panics is restarted, with
+//! a line in the log. `host status` shows the number of restarts.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -12,8 +12,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use tracing::error;
 
-/// Stack size in bytes of background threads and of the threads for long calls. RUST_MIN_STACK does
-/// not change it.
+/// Stack size in bytes of background threads and of the threads for long calls. The environment
+/// variable `RUST_MIN_STACK` does not change it.
 pub const STACK: usize = 2 << 20;
 
 /// Wait before the first restart of a thread. It doubles at each restart, up to [`BACKOFF_MAX`].
@@ -40,7 +40,8 @@ fn threads() -> MutexGuard<'static, BTreeMap<&'static str, State>> {
     THREADS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Returns the restarts of each running thread, by the thread's name.
+/// Returns the restarts of the running threads, by the name of the thread. Threads with the same
+/// name share one entry.
 pub fn all() -> BTreeMap<String, State> {
     threads().iter().map(|(name, state)| ((*name).to_owned(), state.clone())).collect()
 }

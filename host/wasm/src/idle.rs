@@ -1,4 +1,4 @@
-//! Keeps reset instances until their next request.
+//! Keeps instances for later requests, after they were reset.
 
 use std::any::Any;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -28,9 +28,9 @@ struct Stack {
 }
 
 impl Idle {
-    /// Creates empty stacks, at most one for each of `threads`. They keep nothing until
-    /// [`Idle::set_kept`], and then at most `max` instances together, divided equally and rounded
-    /// down.
+    /// Creates an empty stack for each of `threads`, but at most `max` stacks. They keep no
+    /// instance until [`Idle::set_kept`] is called, and then at most `max` together, divided
+    /// equally and rounded down.
     pub(super) fn new(max: usize, threads: usize) -> Idle {
         let places = PerThread::new(threads.min(max));
         let max = max / places.count().max(1);
@@ -68,8 +68,8 @@ impl Idle {
         }
     }
 
-    /// Locks and returns, one after the other, the stacks that no other thread has locked, the
-    /// current thread's first.
+    /// Tries to lock each stack, beginning with the current thread's. Returns those that no other
+    /// thread has locked.
     fn free_places(&self) -> impl Iterator<Item = MutexGuard<'_, Stack>> {
         self.places.own().into_iter().chain(self.places.all()).filter_map(|place| match place.try_lock() {
             Ok(place) => Some(place),
@@ -80,8 +80,9 @@ impl Idle {
 }
 
 impl Evict for Idle {
-    /// Removes the instance that has been idle for longest from the first stack that has one and,
-    /// unless `even_used` is set, was not used since the latest search.
+    /// Removes the instance that has been idle for longest from the first stack that has one and
+    /// from which no call took one since the latest search. With `even_used`, it does not matter
+    /// whether a call took one.
     fn evict(&self, even_used: bool) -> Option<Box<dyn Any + Send>> {
         self.places.all().find_map(|place| {
             let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);

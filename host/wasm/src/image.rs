@@ -1,16 +1,16 @@
-//! The content of a memory just after `_initialize`. A small image is copied into
-//! each new instance. A large image is a file in memory that is mapped over the
-//! instance's memory, copy on write.
+//! The content of a memory just after `_initialize` and `configure`. A small image is copied into
+//! each new instance. A large image is a file in memory that is mapped over the instance's memory,
+//! copy on write.
 //!
-//! The module's data segments were taken out, so wasmtime's pool provides a memory
-//! that is all zero. A mapped image is replaced by zeros again before the instance is
-//! dropped, as the pool expects.
+//! The module's data segments were taken out, so wasmtime's pool provides a memory that is all
+//! zero. A mapped image is replaced by zeros again before the instance is dropped, as the pool
+//! expects.
 
 use std::ops::Range;
 
 use crate::mapped::File;
 
-/// Largest size of all non-zero pages of an image that is copied, in bytes. A larger image is
+/// Maximum size in bytes of all non-zero pages of an image that is copied. A larger image is
 /// mapped. At this size copying takes about as long as mapping.
 const COPIED_MAX: usize = 128 << 10;
 
@@ -63,8 +63,8 @@ impl Image {
         Image { size: memory.len(), start, bytes, used }
     }
 
-    /// Returns the image's content of one page, or of a part of a page. [`None`] for a range that
-    /// cannot be given as one slice, because it is too long or only partly stored.
+    /// Returns the content of the memory at `range`. [`None`] if only a part of the range is
+    /// stored, or if no part is and the range is longer than [`PAGE_MAX`].
     pub(super) fn at(&self, range: Range<usize>) -> Option<&[u8]> {
         let bytes = match &self.bytes {
             Bytes::Copied(bytes) => bytes,
@@ -76,14 +76,14 @@ impl Image {
         bytes.get(range.start.checked_sub(self.start)?..range.end - self.start)
     }
 
-    /// Returns the bytes to copy into a new memory, which is all zero, with their ranges; none for
-    /// a mapped image.
+    /// Returns the bytes to copy into a new, all-zero memory, each piece with its range there.
+    /// Returns none for a mapped image.
     pub(super) fn to_copy(&self) -> impl Iterator<Item = (Range<usize>, &[u8])> {
         let used = self.used.iter().filter(|_| matches!(self.bytes, Bytes::Copied(_)));
         used.filter_map(|range| Some((range.clone(), self.at(range.clone())?)))
     }
 
-    /// Returns the file to map over a new memory, and the offset in the memory; [`None`] for a
+    /// Returns the offset in a new memory at which to map the file, and the file; [`None`] for a
     /// copied image.
     pub(super) fn to_map(&self) -> Option<(usize, &File)> {
         match &self.bytes {

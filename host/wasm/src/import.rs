@@ -28,8 +28,8 @@ pub(super) fn define(linker: &mut Linker<CallState>) -> Result<()> {
 ///
 /// # Errors
 ///
-/// Traps if the call has no seed, as while a version starts: bits drawn during the start would be
-/// equal for all requests.
+/// Traps if the call has no seed, which is so while a module starts: bits drawn during the start
+/// would be the same for all requests.
 fn random(mut caller: Caller<'_, CallState>) -> Result<u64> {
     let state = caller.data_mut();
     let Some(seed) = state.seed else {

@@ -1,11 +1,10 @@
-//! One instance of a module with its store: how it is created, initialised and
-//! dropped.
+//! One instance of a module with its store: how it is created, initialised and dropped.
 //!
-//! Every request starts from the state just after `_initialize` and `configure`. If the
-//! host can reset everything that a request may change (see `snapshot`), these run
-//! once per module, and an instance serves many requests, one after the other.
-//! Otherwise each request gets a new instance and runs them again, which
-//! takes longer and leads to the same state.
+//! Every request starts from the state just after `_initialize` and `configure`. If the host can
+//! reset everything that a request may change (see `snapshot`), the two functions run once per
+//! module, and an instance serves many requests, one after the other. Otherwise each request gets a
+//! new instance, in which the two functions run again. This takes longer and leads to the same
+//! state.
 
 use std::io;
 
@@ -31,7 +30,7 @@ use crate::{deadline, memory};
 
 /// An instance with its store.
 pub(super) struct Instance {
-    /// Tracks the pages written to; [`None`] if the instance is not to be reset.
+    /// Pages of the memory that were written to; [`None`] if the instance will not be reset.
     pub(super) pages: Option<Pages>,
     /// The part of the memory over which the snapshot's image is mapped; [`None`] without such a
     /// mapping.
@@ -45,18 +44,18 @@ pub(super) struct Instance {
     /// The exported start function and `_initialize`, if the module has them.
     initialisers: Vec<TypedFunc<(), ()>>,
     configure: Option<TypedFunc<(u32, u32), ()>>,
-    /// Value of the first mutable global before the first call, which is probably the stack
-    /// pointer.
+    /// Value of the first mutable global, which is probably the stack pointer, before the first
+    /// call.
     stack: Option<i32>,
     pub(super) panic_message: Option<TypedFunc<(), u64>>,
-    /// Counts the instance. The last field, so that it is dropped after the store has freed the
-    /// slot.
+    /// Counts the instance (see [`Slots`](crate::slots::Slots)). This is the last field, so that it
+    /// is dropped after the store, which frees the slot.
     counted: Counted,
 }
 
 impl Instance {
-    /// Creates an instance. `_initialize` has not run yet; a start function has, unless
-    /// `instrument` turned it into an export.
+    /// Creates an instance. Runs the start function, unless `instrument` turned it into an export.
+    /// Does not run `_initialize`.
     pub(super) async fn new(counted: Counted, code: &Code, state: CallState) -> Result<Instance, Stopped> {
         let mut store = Store::new(code.instance.module().engine(), state);
         store.limiter(|state| state);
@@ -144,9 +143,9 @@ impl Instance {
         invoke(&mut self.store, configure, (address, length)).await
     }
 
-    /// Completes a trap: names a stack overflow or a full memory, masks secrets, and adds the
-    /// module's panic message. The call of `panic_message` is the last one into the instance, and
-    /// is ended if it takes long on the thread's stack.
+    /// Adds details to a trap: a stack overflow or a full memory as its cause, and the module's
+    /// panic message. Masks secrets. Nothing may be called in the instance afterwards. On the
+    /// thread's stack, `panic_message` is stopped if it takes long.
     pub(super) async fn with_panic(&mut self, mut stopped: Stopped) -> Stopped {
         self.name_overflow(&mut stopped);
         self.name_full_memory(&mut stopped);
@@ -191,8 +190,8 @@ impl Instance {
         }
     }
 
-    /// Reads the panic message from the packed span that `panic_message` returned; [`None`] if the
-    /// message is empty or the span is invalid.
+    /// Reads the panic message at the address and length that `panic_message` returned in one
+    /// number; [`None`] if the message is empty or does not lie in the memory.
     fn read_panic(&self, packed: u64) -> Option<String> {
         let state = self.store.data();
         let limit = state.log_line_max;

@@ -112,8 +112,8 @@ fn reset_of(found: &Found<'_>) -> Result<Reset, ModuleError> {
     })
 }
 
-/// Returns a prefix that no export's name has: `host` with the first free number. Each
-/// export takes at most one number, so the prefix stays short.
+/// Returns a prefix with which no export's name begins: `host`, the lowest unused number, and a
+/// colon. Each export uses at most one number, so the prefix stays short.
 fn unused_prefix(exports: &[&str]) -> String {
     let numbers = exports.iter().filter_map(|name| name.strip_prefix("host")?.split(':').next());
     let taken: BTreeSet<&str> = numbers.collect();
@@ -142,9 +142,9 @@ fn exports(section: &[u8], found: &Found<'_>, reset: &Reset) -> wasmparser::Resu
     extended(section, reset.globals.len() + reset.start.iter().count(), &added)
 }
 
-/// Returns the data section with empty active segments. They stay, so that the other
-/// segments keep their indices. The module cannot tell, because instantiation drops
-/// active segments.
+/// Returns the data section with the content of all active segments removed. The empty segments
+/// remain, so that the other segments keep their indices. The module does not notice, because
+/// instantiation drops active segments anyway.
 fn without_data(found: &Found<'_>) -> DataSection {
     let mut section = DataSection::new();
     for segment in &found.segments {

@@ -1,36 +1,35 @@
-//! The limits of calls, and of compiling. The defaults are those of the command line.
-//! The help of each flag says what happens past its limit.
+//! Limits of calls and of compiling. The default values are those of the command line. The help of
+//! each flag says what happens past its limit.
 
 use std::time::Duration;
 
-/// Limits of the handler calls of one site. Those given to [`Engine::new`](crate::Engine::new) also
-/// bound all sites together.
+/// Limits of the handler calls of one site. The limits given to [`Engine::new`](crate::Engine::new)
+/// also bound all sites together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallLimits {
     /// Maximum number of calls at once.
     pub instances: usize,
-    /// Maximum number of requests that wait for a call.
+    /// Maximum number of requests that wait for their call to start.
     pub queue: usize,
-    /// Longest time that a request waits for a call.
+    /// Maximum time that a request waits for its call to start.
     pub queue_timeout: Duration,
     /// Whether clients share the permits for long calls equally.
     pub fair_share: bool,
-    /// Longest time of a call.
+    /// Maximum duration of a call.
     pub deadline: Duration,
     /// Maximum memory of an instance, in bytes.
     pub memory_max: usize,
     /// Maximum number of elements of a table.
     pub table_max: usize,
-    /// Longest response, head and body, in bytes.
+    /// Maximum length of a response, head and body together, in bytes.
     pub response_max: usize,
-    /// Longest head of a response, in bytes.
+    /// Maximum length of the head of a response, in bytes.
     pub response_head_max: usize,
-    /// Maximum memory of the buffers that are kept from large responses for the next ones, in
-    /// bytes.
+    /// Maximum memory in bytes of the buffers of large responses that are kept for later responses.
     pub response_buffers_max: usize,
-    /// Maximum number of log lines of a request.
+    /// Maximum number of lines that a module may log for one request.
     pub log_lines_max: usize,
-    /// Longest log line, counted after escaping, in bytes. A longer line is cut.
+    /// Maximum length of a log line, counted after escaping, in bytes. A longer line is cut.
     pub log_line_max: usize,
 }
 
@@ -58,10 +57,10 @@ impl Default for CallLimits {
 pub struct CompileLimits {
     /// Maximum memory of the compile process, in bytes.
     pub memory_max: usize,
-    /// Longest time of a compilation, and longest CPU time for each of its threads. At idle
-    /// priority, the elapsed time is not limited.
+    /// Maximum duration of a compilation, and maximum CPU time of each of its threads. The duration
+    /// of a compilation at idle priority is not limited.
     pub timeout: Duration,
-    /// Longest module file, in bytes.
+    /// Maximum length of a module file, in bytes.
     pub module_max: usize,
     /// Maximum size of the machine code and the data segments of a module together, in bytes.
     pub code_max: usize,

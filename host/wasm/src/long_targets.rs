@@ -1,15 +1,15 @@
-//! Predicts which requests take long, from earlier requests with an equal method and
-//! target. One slow target must not make all calls of its module count as long. The host
-//! does not interpret targets: it compares the bytes up to the query.
+//! Predicts which requests take long, from earlier requests with the same method and target. Each
+//! target counts separately, so that a slow one does not make all calls of its module count as
+//! long. The host does not interpret targets: it compares the bytes before the query.
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use host_http::message::Message;
 
-/// Number of places for scores, each of one target. The hash of a target selects its place. If
-/// another target has that place, each long call lowers the other's score, until the target takes
-/// over the place.
+/// Number of places, each of which holds the score of one target. The hash of a target selects its
+/// place. While another target occupies that place, each long call lowers the score there, until
+/// the new target takes over the place.
 pub const PLACES: usize = 256;
 
 /// Points that a long call adds to the score of its target. A short call takes one away, so a

@@ -1,5 +1,5 @@
-//! Threads on which long calls run. Their lower priority lets the serving threads read
-//! sockets and answer short calls on time, also where there are no more cores than threads.
+//! Threads on which long calls run. Their lower priority lets the serving threads read sockets and
+//! answer short calls on time, even on a machine with no more cores than serving threads.
 
 use std::io;
 use std::panic::resume_unwind;
@@ -11,8 +11,9 @@ use tracing::warn;
 use crate::call_error::CallError;
 use crate::health::STACK;
 
-/// Added to the nice value of the threads for long calls. On a core that a serving thread wants
-/// too, a long call gets a tenth of the time (sched(7): each step is a factor of 1.25).
+/// Value that is added to the nice value of the threads for long calls. On a core that a serving
+/// thread wants too, a long call gets a tenth of the time (sched(7): each step is a factor of
+/// 1.25).
 const NICE: i32 = 10;
 
 /// The threads on which long calls run. They end when this is dropped.
@@ -39,7 +40,7 @@ impl LongThreads {
     }
 
     /// Runs a call on these threads, and returns its result. Dropping the future ends the call at
-    /// its next yield. A panic of the call goes on in the current task.
+    /// its next yield. A panic of the call continues in the current task.
     ///
     /// # Errors
     ///

@@ -86,8 +86,8 @@ impl File {
     ///
     /// # Errors
     ///
-    /// When the part has another length than the file, or the system refuses the mapping. The
-    /// content of the part is unknown after an error, and must be cleared.
+    /// When the part and the file differ in length, or the system refuses the mapping. After an
+    /// error the content of the part is unknown, and must be cleared with [`Mapping::clear`].
     pub(super) fn map_over(&self, part: &Mapping) -> io::Result<()> {
         if part.length != self.view.len() {
             return Err(io::ErrorKind::InvalidInput.into());

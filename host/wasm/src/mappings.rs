@@ -1,9 +1,8 @@
-//! Keeps the number of memory mappings of all instances within the limit of a
-//! process (`vm.max_map_count`). A process at that limit can create neither
-//! instances nor threads.
+//! Keeps the number of memory mappings of all instances within the limit of a process
+//! (`vm.max_map_count`). A process at that limit can create neither instances nor threads.
 //!
-//! A stretch is a range of adjacent pages that was made writable in one step (see
-//! `pages`), and so is a mapping of its own.
+//! A stretch is a range of adjacent pages that was made writable in one step (see `pages`). It is a
+//! memory mapping of its own.
 
 use crate::engine_error::EngineError;
 
@@ -15,15 +14,16 @@ pub const STRETCHES_MAX: u32 = 64;
 /// heap, so with fewer stretches hardly any instance would be reused.
 const STRETCHES_MIN: usize = 4;
 
-/// Memory mappings for each stretch: the stretch itself, and the read-only rest of the memory
-/// behind it.
+/// Number of memory mappings for each stretch: the stretch itself, and the read-only rest of the
+/// memory behind it.
 const PER_STRETCH: usize = 2;
 
-/// Memory mappings of an instance without stretches: three for its memory, which an image may
-/// split, one for the address space into which the memory may grow, and two for its stack.
+/// Number of memory mappings of an instance without stretches: three for its memory, which an image
+/// may split, one for the address space into which the memory may grow, and two for its stack.
 const PER_INSTANCE: usize = 6;
 
-/// Memory mappings for everything but instances: program files, threads, versions, large buffers.
+/// Number of memory mappings that are reserved for everything but instances: program files,
+/// threads, versions, large buffers.
 const OTHER_MAPPINGS: usize = 4096;
 
 /// Linux's default for `vm.max_map_count`.

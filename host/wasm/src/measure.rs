@@ -15,8 +15,8 @@ use crate::started::HandlerModule;
 /// Time and memory of one call.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Usage {
-    /// Time from writing the request to having the response, without creating the
-    /// instance.
+    /// Time from before the request is written to the instance until the response is read. Does not
+    /// include creating the instance.
     pub time: Duration,
     /// Size of the instance's memory at the end of the call, in bytes.
     pub memory: usize,
@@ -28,8 +28,8 @@ pub struct Usage {
 }
 
 impl HandlerModule {
-    /// Calls the handler with one request, and measures the call. Uses the permits of
-    /// candidates, so it does not compete with served requests.
+    /// Calls the handler with one request, and measures the call. Uses a permit for calls of
+    /// candidates, so that it does not compete with the requests of clients.
     pub async fn call_and_measure(
         &self,
         request: &Message,
@@ -39,8 +39,9 @@ impl HandlerModule {
         self.measure(request, state).await
     }
 
-    /// Calls the handler with a request that was served before, measures the call, and drops its
-    /// log lines. Uses the permits of candidates, so it does not compete with served requests.
+    /// Calls the handler with a request that was served before, and measures the call. Drops the
+    /// log lines of the call. Uses a permit for calls of candidates, so that it does not compete
+    /// with the requests of clients.
     pub async fn call_again(&self, request: &Message) -> (Result<Bytes, CallError>, Usage) {
         let state = CallState::new(self.engine().limits(), RequestId::none(), Instant::now());
         self.measure(request, state.quiet()).await

@@ -34,8 +34,8 @@ pub(super) fn write(
     fill(room, request)
 }
 
-/// Copies encoded values to `span`, which must have their length, in the memory of an instance
-/// whose pages are not tracked yet.
+/// Copies encoded values to `span` of a module's memory. The span must have the values' length. The
+/// instance's pages must not be tracked yet, because tracked pages may be read-only.
 pub(super) fn write_values(
     memory: Memory,
     mut store: impl AsContextMut,
@@ -82,8 +82,8 @@ pub(super) fn view<'a, T: 'static>(
 ///
 /// # Errors
 ///
-/// When a segment does not fit, which `survey` rules out. An instance must not start
-/// with a part of its data.
+/// When a segment does not fit, which `survey` has excluded. An instance must not start with only a
+/// part of its data.
 pub(super) fn write_data(memory: Memory, mut store: impl AsContextMut, data: &Data) -> Result<(), CallError> {
     let misfit = || CallError::no_instance("its data segments do not fit its memory");
     let all = memory.data_mut(&mut store);
@@ -130,9 +130,9 @@ pub(super) fn load(
     Ok(())
 }
 
-/// Overwrites the bytes at these offsets with their own values, so that each mapping is written to
-/// once before it is split. If two parts of a split mapping get their first write while they are
-/// split, Linux never merges them again.
+/// Writes the bytes at these offsets without changing them, so that a mapping was written to before
+/// it is split. Linux never merges the parts of a mapping again if their first writes come after
+/// the split.
 fn touch<const N: usize>(all: &mut [u8], places: [usize; N]) {
     for at in places {
         if let Some(byte) = all.get_mut(at) {
@@ -167,7 +167,7 @@ pub(super) fn guard<T>(memory: Memory, store: &mut Store<T>, stretches: u32) -> 
     Pages::guard(store, start, length, stretches)
 }
 
-/// Resets a memory to an image, from which it differs in the tracked pages only.
+/// Resets a memory to an image. The memory must differ from the image in the tracked pages only.
 ///
 /// # Errors
 ///
@@ -196,7 +196,7 @@ pub(super) fn reset(
     if is_outside { Err(io::ErrorKind::InvalidInput.into()) } else { Ok(()) }
 }
 
-/// Returns the range of a span, checked against a memory of `memory` bytes.
+/// Returns a span as a range of bytes, after checking that it lies in a memory of `memory` bytes.
 fn check(memory: usize, span: Span) -> Result<Range<usize>, BadSpan> {
     let outside = || BadSpan { address: span.address, length: span.length, memory };
     let start = usize::try_from(span.address).map_err(|_| outside())?;

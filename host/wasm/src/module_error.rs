@@ -14,8 +14,7 @@ use crate::name::MESSAGE_MAX;
 /// Length of the magic number and the version at the start of a WebAssembly binary, in bytes.
 const HEAD: usize = 8;
 
-/// Maximum number of sections that are checked for whether a file breaks off. Compilers write about
-/// twenty.
+/// Maximum number of sections that [`breaks_off`] checks. Compilers write about twenty.
 const SECTIONS_MAX: usize = 1000;
 
 /// Why a file is refused as a handler.
@@ -192,7 +191,8 @@ pub enum ModuleError {
 }
 
 impl ModuleError {
-    /// Returns whether the file is valid WebAssembly and merely breaks the contract.
+    /// Returns whether the file is valid WebAssembly, but does not meet the contract between host
+    /// and module.
     pub fn is_about_the_contract(&self) -> bool {
         use ModuleError as E;
         matches!(
@@ -221,8 +221,8 @@ impl ModuleError {
     }
 }
 
-/// Classifies an error of loading the code of a valid module: the limits of the
-/// instance pool, limits of the engine, or the system.
+/// Classifies an error of loading the code of a valid module: it exceeds the limits on memory and
+/// tables, or another limit of the engine, or the system refused it.
 pub(super) fn not_loaded(error: &wasmtime::Error) -> ModuleError {
     let cause = one_line(&format!("{error:#}"));
     let is_of_pool = ["memor", "table"].iter().any(|part| cause.contains(part));
@@ -289,8 +289,8 @@ fn is_text(file: &[u8]) -> bool {
     std::str::from_utf8(file).is_ok_and(|text| text.chars().all(plain))
 }
 
-/// Shortens a message of several lines, which shows the place of a mistake, to one
-/// line: `expected ... (at 1:12)`.
+/// Shortens an error message of several lines to its first line and the position of the mistake,
+/// such as `expected ... (at 1:12)`.
 pub(super) fn one_line(message: &impl ToString) -> String {
     let text = message.to_string();
     let mut lines = text.lines().map(str::trim);

@@ -5,22 +5,22 @@ use std::fmt::{self, Write};
 
 use host_http::quote::quoted;
 
-/// Maximum number of frames of a trap's backtrace that are logged. The outermost are left out.
+/// Maximum number of frames of a trap's backtrace that are logged. Frames further out are left out.
 pub const FRAMES_MAX: usize = 8;
 
 /// Maximum number of frames of Rust's runtime that are left out of a backtrace. A panic has about
 /// ten.
 pub(super) const RUNTIME_FRAMES_MAX: usize = 24;
 
-/// Longest logged name of a function, in bytes. Names of generic code are longer, and
+/// Maximum length in bytes of the name of a function in the log. Generic code has longer names, but
 /// their beginning says enough.
 pub const FRAME_MAX: usize = 120;
 
-/// Longest logged message of wasmtime, in bytes. A message may quote the module, which
-/// chooses the length.
+/// Maximum length in bytes of a message of wasmtime in the log. A message may quote the module,
+/// which chooses the length.
 pub const MESSAGE_MAX: usize = 500;
 
-/// Longest name that is demangled, in bytes. Names of generic code rarely reach a
+/// Maximum length in bytes of a name that is demangled. Names of generic code rarely reach a
 /// kilobyte.
 const MANGLED_MAX: usize = 4096;
 

@@ -1,15 +1,14 @@
-//! Tracks which pages of an instance's memory were written to, so that a reset costs
-//! what requests use, however large the memory is.
+//! Tracks which pages of an instance's memory were written to, so that a reset takes time only for
+//! these pages, however large the memory is.
 //!
-//! Each page is read-only at first. The first write to it raises a signal. The signal
-//! handler records the page, makes it writable, and lets the write happen. The page
-//! stays writable after the reset, because the next request most likely writes to
-//! the same pages. So after a few requests there are hardly any signals. Pages that
-//! requests no longer change become read-only again from time to time, so that a reset
-//! visits few pages beyond those in use.
+//! Each page is read-only at first. The first write to it raises a signal. The signal handler
+//! records the page, makes it writable, and lets the write happen. The page stays writable after
+//! the reset, because the next request most likely writes to the same pages. So after a few
+//! requests there are hardly any signals. Pages that requests no longer change become read-only
+//! again from time to time, so that a reset visits few pages beyond those in use.
 //!
-//! A stretch is a range of adjacent pages that was made writable in one step. Each
-//! takes up to two of the process's memory mappings, so stretches are limited.
+//! A stretch is a range of adjacent pages that was made writable in one step. Each takes up to two
+//! of the process's memory mappings, so the number of stretches is limited.
 
 #![allow(unsafe_code, reason = "protects pages, and sets a signal handler that tells which are written to")]
 
@@ -32,40 +31,40 @@ const WITH_SIGNALS: bool = cfg!(target_os = "linux");
 const PAGES_A_FAULT_MAX: usize = 64;
 
 /// Maximum number of written pages with which an instance is still reset: 2 MiB in pages of 4 KiB.
-/// A serving thread compares or copies these pages before the response leaves. Past this number, it
-/// is cheaper to drop the instance.
+/// A serving thread compares or copies these pages before it sends the response. With more pages,
+/// it is cheaper to drop the instance.
 pub const PAGES_MAX: usize = 512;
 
-/// Number of comparisons with an unchanged page after which pages that requests no longer change
-/// are made read-only again. Not fewer, because making a page writable again costs a signal, which
-/// takes as long as many comparisons.
+/// Number of comparisons that found a page unchanged, after which pages that requests no longer
+/// change are made read-only again. The number is large because making a page writable again costs
+/// a signal, which takes as long as many comparisons.
 const WASTE_MAX: usize = 512;
 
-/// Number of resets from one comparison of every writable page to the next. In between, pages that
-/// changed before are copied without a comparison.
+/// Number of resets after which all writable pages are compared again. In the resets between, pages
+/// that were found changed are copied without a comparison.
 const VISITS_TO_COMPARE: u32 = 32;
 
 /// The written pages of one instance's memory.
 pub(super) struct Pages {
     guarded: Arc<Guarded>,
-    /// A bit for each page: set if the page was found changed since the last check of all
-    /// pages.
+    /// A bit for each page: set if the page was found changed since the last comparison of all
+    /// writable pages.
     used: Box<[u64]>,
     wasted: usize,
     visits: u32,
 }
 
-/// The data of the signal handler, which must neither allocate nor lock.
+/// Data that the signal handler uses. The signal handler must neither allocate nor lock.
 struct Guarded {
     start: usize,
     count: usize,
     page_size: usize,
-    /// One bit for each page.
+    /// One bit for each page: set if the page is writable.
     writable: Box<[AtomicU64]>,
     /// Faults since the call began.
     faults: AtomicU32,
-    /// Number of stretches made writable so far. Each takes up to two mappings: the stretch, and
-    /// the read-only rest behind it.
+    /// Number of writable stretches. Each takes up to two memory mappings: the stretch, and the
+    /// read-only rest behind it.
     stretches: AtomicU32,
     /// Maximum number of stretches. One more makes all of the memory writable, and the instance is
     /// not reused.
@@ -128,8 +127,8 @@ impl Pages {
         self.guarded.count_writable() * page_size + memory.saturating_sub(count * page_size)
     }
 
-    /// Starts a new call: sets the number of faults to 0, so that the next ones make few pages
-    /// writable.
+    /// Starts a new call: sets the number of faults to 0, so that the next faults each make few
+    /// pages writable.
     pub(super) fn begin(&self) {
         self.guarded.faults.store(0, Relaxed);
     }
@@ -158,9 +157,9 @@ impl Pages {
         if WITH_SIGNALS { self.guarded.make_writable(0..self.guarded.count) } else { Ok(()) }
     }
 
-    /// Calls `reset` for each page that may have been written to, with the page's
-    /// range of bytes, and whether the page changed lately and need not be compared.
-    /// `reset` resets the page, and returns whether it had changed.
+    /// Calls `reset` for each page that may have been written to, with the page's range of bytes,
+    /// and whether the page changed lately, so that it is copied without a comparison. `reset`
+    /// resets the page, and returns whether the page had changed.
     ///
     /// # Errors
     ///
@@ -271,7 +270,7 @@ impl Guarded {
     }
 }
 
-/// Counts the runs of consecutive ones in a sequence of words, lowest bit first.
+/// Counts the runs of consecutive one bits in a sequence of words, each read from its lowest bit.
 fn stretches(words: impl Iterator<Item = u64>) -> u32 {
     let mut before = 0;
     let begin = |word: u64| {

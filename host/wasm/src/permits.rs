@@ -15,22 +15,23 @@ use tokio::time::timeout;
 pub(super) struct Permits {
     state: Mutex<State>,
     max: usize,
-    /// Whether a site leaves at least as many permits free as it holds, for other sites.
+    /// Whether a site may take a permit only while it holds fewer than are free, so that other
+    /// sites get some.
     leaves_some: bool,
 }
 
 #[derive(Default)]
 struct State {
     free: usize,
-    /// What each site holds and waits for, by the number of its [`Share`].
+    /// The permits and the waiting calls of each site, by the number of its [`Share`].
     shares: BTreeMap<u64, Held>,
     /// Number of the next share.
     next: u64,
-    /// Number of permits that were granted.
+    /// Number of permits granted since the server started.
     granted: u64,
 }
 
-/// What one site holds and waits for.
+/// The permits that one site holds, and its waiting calls.
 struct Held {
     /// Maximum number of permits of the site.
     max: usize,
@@ -53,9 +54,9 @@ struct Waiting {
 /// Bounds of one site's permits and queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// Maximum number of permits at once.
+    /// Maximum number of permits that the site may hold at once.
     pub(super) max: usize,
-    /// Maximum number of calls that wait.
+    /// Maximum number of calls that wait for a permit.
     pub(super) queue: usize,
     /// Whether the clients of the site share its permits fairly.
     pub(super) fair: bool,
@@ -76,8 +77,8 @@ pub(super) struct Permit {
 }
 
 impl Permits {
-    /// Creates `max` permits. With `leaves_some`, if there are several sites, none may hold more
-    /// permits than it leaves free.
+    /// Creates `max` permits. If `leaves_some` is set and there are several sites, a site gets a
+    /// further permit only while it holds fewer than are free.
     pub(super) fn new(max: usize, leaves_some: bool) -> Arc<Permits> {
         let state = Mutex::new(State { free: max, ..State::default() });
         Arc::new(Permits { state, max, leaves_some })
@@ -112,7 +113,7 @@ impl Permits {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a permit for a client of a share, if the share may have one.
+    /// Takes a permit for a call of `client`, if one is free and the share may have it.
     fn take(self: &Arc<Self>, state: &mut State, share: u64, client: Option<ClientNet>) -> Option<Permit> {
         let is_shared = self.leaves_some && state.shares.len() > 1;
         let held = state.shares.get_mut(&share)?;
@@ -127,8 +128,8 @@ impl Permits {
         Some(Permit { permits: Arc::clone(self), share, client })
     }
 
-    /// Takes permits for as many waiting calls as possible. Returns them with the channels of the
-    /// calls, for [`send`].
+    /// Grants permits to as many waiting calls as possible. Returns each permit with the channel of
+    /// its call, for [`send`].
     fn grant(self: &Arc<Self>, state: &mut State) -> Vec<(oneshot::Sender<Permit>, Permit)> {
         let mut granted = Vec::new();
         while state.free > 0 {
@@ -185,7 +186,7 @@ impl Share {
         }
     }
 
-    /// Waits for a permit for as long as it takes; [`None`] if the queue is full.
+    /// Waits for a permit without a time limit; [`None`] if the queue is full.
     pub(super) async fn acquire_at_last(&self) -> Option<Permit> {
         match self.try_acquire(None) {
             Some(permit) => Some(permit),
@@ -193,8 +194,9 @@ impl Share {
         }
     }
 
-    /// Queues a call; [`None`] if the queue is full and no other call is dropped for this one.
-    /// Dropping the receiver frees its place, and a permit that was granted meanwhile.
+    /// Adds a call to the queue; [`None`] if the queue is full and no other call gives way.
+    /// Dropping the receiver removes the call from the queue, or frees the permit that the call got
+    /// meanwhile.
     fn queue(&self, client: Option<ClientNet>) -> Option<oneshot::Receiver<Permit>> {
         let client = client.filter(|_| self.bounds.fair);
         let (granted, receiver) = oneshot::channel();
@@ -267,9 +269,9 @@ impl Held {
         queue.min_by_key(|(_, waiting)| self.held_by(waiting.client)).map(|(place, _)| place)
     }
 
-    /// Returns the position of the call to drop from a full queue for a call of the client
-    /// `newcomer`: the last call of the client that holds and waits for the most permits, if those
-    /// are more than `newcomer` would have with its new call.
+    /// Returns the position in a full queue of the call that gives way to a new call of the client
+    /// `newcomer`: the last call of the client with the most held permits and waiting calls.
+    /// [`None`] if `newcomer`, with its new call, has at least as many.
     fn displaced_by(&self, newcomer: Option<ClientNet>) -> Option<usize> {
         let mut queued = HashMap::new();
         for client in self.queue.iter().filter_map(|waiting| waiting.client) {
@@ -298,8 +300,8 @@ impl Drop for Permit {
     }
 }
 
-/// Passes permits on to waiting calls. If a call has just stopped waiting, its permit comes back
-/// and is dropped here, which passes it on to the next call.
+/// Passes permits on to waiting calls. If a call has just stopped waiting, its permit is dropped
+/// here, which grants it to the next call.
 fn send(ready: Vec<(oneshot::Sender<Permit>, Permit)>) {
     for (call, permit) in ready {
         drop(call.send(permit));

@@ -1,9 +1,9 @@
-//! The WebAssembly proposals that a module may use. All are named, so that neither a
-//! new version of wasmtime nor one of its Cargo features changes what a module can do.
+//! The WebAssembly proposals that a module may use. Each proposal is listed as on or off, so that
+//! neither a new version of wasmtime nor one of its Cargo features changes what a module can do.
 
 use wasmtime::WasmFeatures as W;
 
-/// Proposals that compilers use for handlers.
+/// Proposals that are on, because compilers use them for handlers.
 pub(super) const ON: W = W::FLOATS
     .union(W::MUTABLE_GLOBAL)
     .union(W::SATURATING_FLOAT_TO_INT)
@@ -21,8 +21,8 @@ pub(super) const ON: W = W::FLOATS
 /// Proposals that components need besides.
 pub(super) const OF_COMPONENTS: W = W::COMPONENT_MODEL;
 
-/// Proposals without a use in the contract: addresses have 32 bits and point into one
-/// memory, and a call has one thread.
+/// Proposals that are off, because the contract between host and module has no use for them:
+/// addresses have 32 bits and point into one memory, and a call has one thread.
 #[cfg(test)]
 const OFF: W = W::THREADS
     .union(W::SHARED_EVERYTHING_THREADS)

@@ -1,10 +1,9 @@
-//! The list of instructions whose effects the host can undo after a request. Any
-//! instruction that is not listed, including a future one, counts as changing the
-//! module for good.
+//! The list of instructions whose effects the host can undo after a request. The effects of any
+//! other instruction, including a future one, count as permanent.
 
 use wasmparser::Operator;
 
-/// Returns whether a proposal added nothing but computation, control flow, and
+/// Returns whether a proposal added only instructions for computation, for control flow, and for
 /// access to memories and globals, which are reset.
 const fn is_restorable(proposal: &str) -> bool {
     matches!(

@@ -1,6 +1,6 @@
-//! Reuses the memory of responses. Small ones share a block of each thread, so that a
-//! request allocates nothing. For large ones, the kernel would zero fresh memory page by
-//! page, which takes longer than copying the response.
+//! Reuses the memory of responses. Small responses share a block of memory of their thread, so that
+//! a request allocates nothing. Buffers of large responses are kept for later ones, because the
+//! kernel would zero fresh memory page by page, which takes longer than copying the response.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::limits::CallLimits;
 
-/// Longest response that is copied to its thread's block for small responses, in bytes.
+/// Maximum length in bytes of a small response, which is copied to a block of memory of its thread.
 const SMALL_MAX: usize = 4 << 10;
 
 thread_local! {
@@ -18,12 +18,12 @@ thread_local! {
     static SMALL: RefCell<BytesMut> = RefCell::new(BytesMut::with_capacity(SMALL_MAX));
 }
 
-/// Shortest response whose memory is kept for reuse, in bytes. For responses between [`SMALL_MAX`]
-/// and this length, the allocator itself keeps memory.
+/// Minimum length in bytes of a response whose buffer is kept for reuse. For responses between
+/// [`SMALL_MAX`] and this length, the allocator itself keeps memory.
 const LARGE: usize = 128 << 10;
 
-/// Longest response whose memory is kept for reuse, in bytes. Longer responses are rare, and would
-/// take much memory to keep.
+/// Maximum length in bytes of a response whose buffer is kept for reuse. Longer responses are rare,
+/// and their buffers would take much memory.
 const KEPT_LENGTH_MAX: usize = 4 << 20;
 
 /// Maximum number of unused buffers that are kept.
@@ -32,11 +32,11 @@ const KEPT: usize = 4;
 /// Maximum memory of all unused response buffers that are kept, in bytes.
 pub const KEPT_MAX: usize = KEPT * KEPT_LENGTH_MAX;
 
-/// Unit of a buffer's length, in bytes. `--buffer-max` counts bodies in the same unit,
-/// so no buffer is larger than what is counted.
+/// Unit in bytes to which the length of a buffer is rounded up. `--buffer-max` counts bodies in the
+/// same unit, so that no buffer is larger than what is counted for it.
 const STEP: usize = 64 << 10;
 
-/// Unused buffers of large responses, kept for the next ones.
+/// Unused buffers of large responses, kept for later responses.
 #[derive(Clone)]
 pub(super) struct Reused {
     kept: Arc<Mutex<Vec<Vec<u8>>>>,

@@ -1,12 +1,12 @@
-//! Counts the instances of all sites. When all slots are in use, an instance that has been idle for
-//! long gives way to a new instance, also of another site.
+//! Counts the instances of all sites, each of which takes a slot. When all slots are in use, an
+//! instance that has been idle for long is dropped for a new one, which may be of another site.
 
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// Idle instances of one module.
+/// The idle instances of one module, some of which may be dropped to free their slots.
 pub(super) trait Evict: Send + Sync {
     /// Removes and returns an idle instance, which the caller drops. Unless `even_used` is set,
     /// spares instances that were used since the latest call of this method.
@@ -16,7 +16,8 @@ pub(super) trait Evict: Send + Sync {
 /// Counts the instances of all modules, and evicts idle ones when all slots are in use.
 pub(super) struct Slots {
     used: Arc<AtomicUsize>,
-    /// Maximum number of instances, besides those of candidates.
+    /// Number of instances, including those of candidates, above which a new one evicts idle ones.
+    /// wasmtime's pool has more slots than this, which are spare for candidates.
     max: usize,
     /// The idle instances of each module, in the order in which they are searched for one to evict.
     idle: Mutex<VecDeque<Weak<dyn Evict>>>,
@@ -35,7 +36,7 @@ impl Slots {
         self.lock().push_back(idle);
     }
 
-    /// Counts a new instance. If all slots are in use, evicts an idle instance for it.
+    /// Counts a new instance. Evicts idle instances if there are more instances than slots.
     pub(super) fn enter(&self) -> Counted {
         let used = self.used.fetch_add(1, Relaxed) + 1;
         // More than one, if there was none to give way for an earlier instance.
@@ -70,7 +71,8 @@ impl Slots {
 }
 
 impl Counted {
-    /// Keeps the instance counted after the drop, because its slot is lost.
+    /// Keeps the instance counted even after this is dropped, because its slot cannot be used
+    /// again.
     pub(super) fn forever(&self) {
         self.0.fetch_add(1, Relaxed);
     }
@@ -89,8 +91,8 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
     use std::sync::{Arc, Weak};
 
-    /// Idle instances: `left` of them, and more than 0 in `used` if some were used since the latest
-    /// look.
+    /// A given number of idle instances, `left`. Some of them were used since the latest call of
+    /// `evict` if `used` is not 0.
     struct Fake {
         used: AtomicUsize,
         left: AtomicUsize,

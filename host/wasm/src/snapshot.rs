@@ -38,8 +38,8 @@ impl Snapshot {
         self.image.bytes()
     }
 
-    /// Loads the snapshot into a new instance. With `track`, also tracks writes, so that
-    /// the instance can be reset after its request; that costs system calls.
+    /// Loads the snapshot into a new instance. With `track`, also tracks writes, which costs system
+    /// calls but allows the instance to be reset after its request.
     pub(super) fn load(&self, instance: &mut Instance, track: bool) -> Result<(), CallError> {
         let Instance { memory, store, mapping, pages, .. } = instance;
         memory::grow(*memory, &mut *store, self.image.size).map_err(CallError::no_instance)?;

@@ -1,5 +1,5 @@
-//! Validates a module and collects what `instrument` needs. Validation comes first,
-//! because additions could make an invalid module valid.
+//! Validates a module and collects what `instrument` needs. Validation comes first, because the
+//! additions of `instrument` could make an invalid module valid.
 
 use std::mem;
 
@@ -22,8 +22,8 @@ const LOCALS_MAX: u32 = 50_000;
 /// microseconds, or about a hundred if the kernel has to provide all of that memory.
 pub(super) const CHUNK: u32 = 64 << 10;
 
-/// Largest constant size of a copy or fill that compiled code carries out inline, in bytes. Such an
-/// instruction takes no longer than any other, so it stays as it is.
+/// Maximum size in bytes of a copy or fill of constant size that compiled code carries out inline.
+/// Such an instruction takes no longer than others, so it is not changed.
 const INLINE: u32 = 128;
 
 /// The kind of an instruction that may need a helper function.
@@ -102,12 +102,13 @@ pub(super) struct Body {
     pub(super) code: usize,
     /// End of the code and the body.
     pub(super) end: usize,
-    /// Index for one more local; [`None`] if the function is at the limit on locals.
+    /// Index that a further local variable would have; [`None`] if the function is at the limit on
+    /// locals.
     pub(super) next_local: Option<u32>,
     pub(super) sites: Vec<Site>,
 }
 
-/// An instruction that is split, or before which compiled code may yield.
+/// A bulk instruction in a function body, before which a call of a helper function may be inserted.
 pub(super) struct Site {
     /// Position of the instruction.
     pub(super) at: usize,
@@ -263,8 +264,8 @@ impl<'a> Found<'a> {
     }
 }
 
-/// Evaluates the constant expression of an address; [`None`] if it has more than constants and
-/// arithmetic.
+/// Evaluates the constant expression of a segment's address; [`None`] if it has anything but
+/// constants and arithmetic.
 fn constant(expression: &ConstExpr<'_>) -> Result<Option<u32>> {
     let mut operators = expression.get_operators_reader();
     let mut stack: Vec<i32> = Vec::new();

@@ -1,5 +1,5 @@
-//! Reads the memory that the machine and the control groups (cgroups) of this process
-//! allow, and how much of it is left.
+//! Reads how much memory the machine has and the control groups (cgroups) of this process allow,
+//! and how much of it is left.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,14 +16,13 @@ pub fn cgroup_limit() -> Option<u64> {
     Group::all(&own_groups(), Path::new(CGROUPS)).iter().filter_map(Group::limit).min()
 }
 
-/// Returns the memory of this machine, in bytes; [`None`] if the system does not tell
-/// (`/proc/meminfo`).
+/// Returns the memory of this machine, in bytes; [`None`] if `/proc/meminfo` does not say.
 pub fn machine() -> Option<u64> {
     meminfo("MemTotal:", &fs::read_to_string("/proc/meminfo").ok()?)
 }
 
-/// Returns the memory that is left on the machine and in the cgroups of this process, in
-/// bytes. Memory of caches, which the kernel frees on demand, counts as left.
+/// Returns the memory in bytes that is left on the machine and in the cgroups of this process;
+/// [`None`] if it is unknown. Memory of caches, which the kernel frees on demand, counts as left.
 pub(crate) fn left() -> Option<u64> {
     let machine = fs::read_to_string("/proc/meminfo").ok();
     let machine = machine.and_then(|text| meminfo("MemAvailable:", &text));
@@ -35,7 +34,7 @@ fn own_groups() -> String {
     fs::read_to_string("/proc/self/cgroup").unwrap_or_default()
 }
 
-/// A cgroup with its memory controller.
+/// A cgroup that limits memory, with the names of its files.
 struct Group {
     folder: PathBuf,
     files: &'static Files,

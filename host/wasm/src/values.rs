@@ -1,5 +1,5 @@
-//! The values of a site: named texts that its operator gives to the module, and the secrets
-//! among them, which are masked in what the module says.
+//! The values of a site: named texts that the operator passes to the module. Some of them are
+//! secrets, which are masked in log lines and error messages.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,14 +8,14 @@ use handler_sdk::abi::{VALUE_NAME_MAX, VALUES_MAX, is_value_name};
 use host_http::quote::quoted;
 use thiserror::Error;
 
-/// Shortest text of a secret that is masked, in bytes. A shorter secret stands in many texts by
+/// Minimum length in bytes of a secret that is masked. A shorter one would occur in many texts by
 /// chance.
 pub const MASKED_MIN: usize = 4;
 
-/// Longest part of a wrong name of a value that a message shows, in bytes.
+/// Maximum number of bytes of an invalid name that an error message shows.
 const SHOWN_MAX: usize = 100;
 
-/// Why values are refused. No message has the text of a value.
+/// Why values are refused. No message contains the text of a value.
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ValuesError {
     /// A name is empty, too long, or has characters that names may not have.
@@ -61,8 +61,8 @@ pub struct Values {
     /// All values, sorted by name.
     all: Vec<Value>,
     encoded: Vec<u8>,
-    /// For each secret that is masked: the first bytes of its text, by which the list is sorted,
-    /// and its place in `all`.
+    /// The secrets that are masked: the first bytes of the text, and the index in `all`. Sorted by
+    /// these bytes.
     masked: Vec<([u8; MASKED_MIN], usize)>,
 }
 
@@ -190,8 +190,9 @@ impl Values {
         }
     }
 
-    /// Masks the beginning of a text: as much as gives at least `most` bytes, or the whole text.
-    /// The text may have been cut, so the beginning of a secret at its end is masked, too.
+    /// Returns the beginning of a text with secrets masked. The result has at least `most` bytes,
+    /// unless the whole text gives fewer. If `bytes` ends with the beginning of a secret, that is
+    /// masked too, because the text may have been cut.
     pub(super) fn mask_start<'a>(&self, bytes: &'a [u8], most: usize) -> Cow<'a, [u8]> {
         match self.replace(bytes, most, true) {
             Cow::Borrowed(bytes) => Cow::Borrowed(bytes.get(..most).unwrap_or(bytes)),
@@ -229,8 +230,8 @@ impl Values {
         }
     }
 
-    /// Returns the longest secret with which `bytes` begin, and the length that is found. With
-    /// `may_be_cut`, `bytes` may end before the secret does.
+    /// Returns the longest secret with which `bytes` begins, and how many bytes of it were found.
+    /// With `may_be_cut`, `bytes` may end before the secret does.
     fn secret_at(&self, bytes: &[u8], may_be_cut: bool) -> Option<(&Value, usize)> {
         let start = bytes.first_chunk::<MASKED_MIN>()?;
         let first = self.masked.partition_point(|(other, _)| other < start);

@@ -1,5 +1,5 @@
-//! Values reach a module before its first request, stay as they are from one request to the
-//! next, and are masked in what the module says.
+//! Tests of values: they reach a module before its first request, do not change between requests,
+//! and are masked in what the module logs.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
@@ -16,7 +16,7 @@ use tracing::span;
 const CONFIGURES: &str = include_str!("../../../tests/fixtures/configures.wat");
 const WORKS: &str = include_str!("../../../tests/fixtures/works.wat");
 
-/// A secret.
+/// Secret value: its name, its text, and that it is a secret.
 const KEY: (&str, &str, bool) = ("KEY", "hunter2 and hunter2", true);
 
 fn compile(module: &str) -> Result<CompiledHandler, ModuleError> {
@@ -31,7 +31,8 @@ fn values(values: &[(&str, &str, bool)]) -> Arc<Values> {
     Arc::new(Values::new(values.iter().copied()).unwrap())
 }
 
-/// Returns the fixture as a module that cannot be reset.
+/// Returns the fixture `CONFIGURES` with a function that writes to a table, so that its instances
+/// cannot be reset.
 fn not_resettable() -> String {
     let changes = "(table 1 funcref) (func (table.set (i32.const 0) (ref.null func)))";
     CONFIGURES.trim_end().strip_suffix(')').unwrap().to_owned() + changes + ")"

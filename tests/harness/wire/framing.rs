@@ -1,4 +1,4 @@
-//! Finds the end of a request's body by RFC 9112, sections 6 and 7, read strictly.
+//! Finds the end of a request's body, strictly as RFC 9112, sections 6 and 7, defines it.
 
 use super::rfc9112::{Bounds, Request, field_line, is_text, is_token, line, number, trimmed, values};
 
@@ -12,8 +12,8 @@ pub enum Framing {
     Chunked,
 }
 
-/// Returns the framing of a request's body (RFC 9112, section 6.3). Refuses every request whose
-/// framing is doubtful; the error holds the allowed statuses.
+/// Returns the framing of a request's body (RFC 9112, section 6.3). If the framing is doubtful,
+/// returns the statuses with which the server may refuse the request.
 pub fn framing(request: &Request) -> Result<Framing, Vec<u16>> {
     let lengths = values(&request.fields, "content-length");
     let codings = values(&request.fields, "transfer-encoding");
@@ -56,8 +56,9 @@ pub fn framing(request: &Request) -> Result<Framing, Vec<u16>> {
     }
 }
 
-/// Reads a chunked body (RFC 9112, section 7.1), and returns the bytes behind it. The error holds
-/// the allowed statuses, or `None` if the rules do not tell whether the body is refused.
+/// Reads a chunked body (RFC 9112, section 7.1) into `request`, and returns the bytes behind it.
+/// The error holds the statuses with which the server may refuse the body, or `None` if the rules
+/// do not say whether the body is right.
 pub fn chunked<'a>(
     bytes: &'a [u8],
     request: &mut Request,
@@ -110,8 +111,8 @@ pub fn chunked<'a>(
     if length > bounds.body as u128 { Err(Some(vec![413])) } else { Ok(rest) }
 }
 
-/// Parses the line before a chunk. Returns the size of the chunk, and adds the length of
-/// the extension to `extras`.
+/// Parses the line before a chunk. Returns the size of the chunk, or `None` if the line is wrong.
+/// Adds the length of the extension to `extras`.
 fn chunk_size(text: &[u8], extras: &mut usize) -> Option<u64> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (size, extension) = text.split_at(digits);

@@ -1,8 +1,8 @@
-//! Feeds the server's own connection code with bytes in pieces, without a network, and
-//! compares the responses with the RFCs. Fuzz targets and tests share this.
+//! Passes bytes in pieces to the server's own connection code, without a network, and compares the
+//! responses with the RFCs. Fuzz targets and tests share this.
 //!
-//! A comment that begins with KNOWN and a number marks a known difference between the
-//! server and the RFCs or its own rules. Both results pass there.
+//! A comment that begins with KNOWN and a number marks a known difference between the server and
+//! the RFCs or its own rules. The checks accept both results there.
 
 mod framing;
 pub mod replies;
@@ -29,14 +29,14 @@ use tokio::runtime::{self, Runtime};
 use tokio::task::yield_now;
 use tokio::time::timeout;
 
-/// Address that the server sees as its client's.
+/// Address of the client, as the server sees it.
 pub const CLIENT: &str = "192.0.2.7";
 
-/// Longest time of one connection. Only a connection that hangs takes so long.
+/// Maximum time of one connection. Only a connection that hangs reaches it.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Flags with timeouts that never expire, so that no result depends on the load of the
-/// machine.
+/// Name of the program and first flags. The timeouts are so long that none expires, so that no
+/// result depends on the load of the machine.
 #[rustfmt::skip]
 const TIMES: [&str; 10] = [
     "host", "--head-timeout=1h", "--idle-timeout=1h", "--body-timeout=1h", "--rate-window=1h",

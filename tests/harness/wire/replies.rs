@@ -1,4 +1,4 @@
-//! Parses the responses of a server by RFC 9112. Every response with doubtful framing is
+//! Parses the responses of a server as RFC 9112 defines them. A response with doubtful framing is
 //! an error.
 
 use super::rfc9112::{Fields, field_line, is_text, line, number, values};
@@ -48,7 +48,7 @@ impl Reply {
         values.first().copied()
     }
 
-    /// Returns whether the connection ends after this response, by its version and its
+    /// Returns whether the connection ends after this response, according to its version and its
     /// `connection` header.
     pub fn closes(&self) -> bool {
         match self.field("connection") {
@@ -118,8 +118,8 @@ pub fn read<'a>(bytes: &'a [u8], method: &[u8]) -> Found<'a> {
     }))
 }
 
-/// Author of a response. A module may end lines in LF alone, and omit the space before an
-/// empty reason phrase.
+/// Who wrote a response. A module may end lines in LF alone, and omit the space before an empty
+/// reason phrase.
 #[derive(Clone, Copy, PartialEq)]
 pub enum Sender {
     Server,

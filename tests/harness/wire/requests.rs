@@ -1,5 +1,5 @@
-//! Compares the server's responses to the bytes of a client with the RFCs. The served
-//! module answers each request with the request that it got.
+//! Sends bytes to the server as a client, and compares the responses with the RFCs. The served
+//! module answers with the request that it got as the body.
 
 use super::replies::{Output, Reply, own_page, own_reason};
 use super::rfc9110::{self, VOUCHED, forwarded, meaning};
@@ -48,7 +48,8 @@ fn readable(bytes: &[u8]) -> String {
     bytes.escape_ascii().to_string().replace("\\n", "\\n\n")
 }
 
-/// Cuts input by the number `cut`: not at all, into pieces of one length, or into two.
+/// Cuts input into pieces as the number `cut` says: into one, into pieces of equal length, or into
+/// two.
 fn pieces(cut: u8, bytes: &[u8]) -> Vec<&[u8]> {
     match usize::from(cut) {
         0 => vec![bytes],
@@ -102,8 +103,8 @@ fn judge(request: &Request, output: &mut Output<'_>, about: &str) -> bool {
     true
 }
 
-/// Checks the response to a request with a bad body. The server may decline the request by
-/// its head, before it sees the body. Returns whether the response is the last one.
+/// Checks the response to a request with a bad body. The server may decline the request because of
+/// its head, before it sees the body. Returns whether no further response may follow.
 fn judge_broken(request: &Request, statuses: &[u16], output: &mut Output<'_>, about: &str) -> bool {
     let declined = meaning(request).statuses;
     // Whether the head alone requires that the request is declined.

@@ -1,5 +1,5 @@
-//! Compares the server's handling of the bytes that a module returns with the contract.
-//! The served module returns the body of the request.
+//! Checks that the server handles the bytes that a module returns as the contract between them
+//! says. The served module returns the body of each request as its response.
 
 use super::Host;
 use super::replies::{Output, Reply, Sender, read_head};
@@ -34,13 +34,13 @@ const SINGLE: [&str; 14] = [
 /// Response of the module to the last request. It shows that the connection still works.
 const LAST: &[u8] = b"HTTP/1.1 200 OK\n\nlast";
 
-/// Returns a server whose module returns the body of the request.
+/// Returns a server whose module returns the body of the request as its response.
 pub fn host() -> Host {
     Host::new("raw.wat", &[])
 }
 
-/// Makes a request with each method, which the module answers with these bytes, and checks
-/// the responses that the client gets.
+/// Makes a request with each of several methods. Checks the responses that the client gets if the
+/// module returns these bytes.
 pub fn check(host: &Host, response: &[u8]) {
     let mut asked = Vec::new();
     let methods = ["GET", "HEAD", "POST", "OPTIONS"];
@@ -104,8 +104,7 @@ fn by_name(mut fields: Fields) -> Fields {
     fields
 }
 
-/// Parses the response of a module by the contract: the body is everything behind the
-/// head.
+/// Parses the response of a module as the contract says: everything behind the head is the body.
 fn read(response: &[u8]) -> Option<Reply> {
     let (mut said, body) = read_head(response, Sender::Module).ok()??;
     said.body = body.to_vec();

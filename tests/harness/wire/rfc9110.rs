@@ -1,6 +1,6 @@
-//! Meaning of a request by RFC 9110 and RFC 9112: with which statuses the server may
-//! decline it, whether the connection stays open, and what the handler gets. Shares no code
-//! with the server.
+//! Meaning of a request according to RFC 9110 and RFC 9112: with which statuses the server may
+//! decline it, whether the connection stays open, and what the handler gets. Shares no code with
+//! the server.
 
 use std::net::Ipv6Addr;
 
@@ -124,8 +124,8 @@ fn is_path(path: &[u8]) -> bool {
     is_encoded(path, plain)
 }
 
-/// Returns whether a text holds only bytes that are `plain`, and `%` with two hexadecimal
-/// digits.
+/// Returns whether a text consists of bytes for which `plain` returns true, and of `%` followed by
+/// two hexadecimal digits.
 fn is_encoded(text: &[u8], plain: impl Fn(u8) -> bool) -> bool {
     let mut rest = text;
     while let [first, behind @ ..] = rest {

@@ -1,6 +1,6 @@
-//! Parses the bytes of a connection into requests by RFC 9112. Everything doubtful is
-//! refused. The parser is slow and simple, and written from the RFC alone: it shares no
-//! code with the server.
+//! Parses the bytes of a connection into requests as RFC 9112 defines them. Refuses everything
+//! doubtful. The parser is slow and simple, and written from the RFC alone: it shares no code with
+//! the server.
 
 use std::str::FromStr;
 
@@ -23,24 +23,28 @@ pub struct Request {
 /// Names and values of headers, in their order.
 pub type Fields = Vec<(Vec<u8>, Vec<u8>)>;
 
-/// Bytes behind the last complete request.
+/// What follows the last complete request of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum End {
     /// No more bytes.
     Clean,
     /// The beginning of a head, which gets no response.
     Unfinished,
-    /// Bytes that are not a request, and the allowed statuses of the refusal. `or_silence`
-    /// means that the server may also stay silent, because the wrong line may still go on.
-    /// `is_head` means that the bytes begin with `HEAD `, so that the response has no body.
+    /// Bytes that are not a request, and the statuses with which the server may refuse them.
+    /// `or_silence` means that the server may also send nothing, because the last line may be
+    /// incomplete. `is_head` means that the bytes begin with `HEAD `, so that the response has no
+    /// body.
     Refused { statuses: Vec<u16>, or_silence: bool, is_head: bool },
-    /// A head whose body is wrong, too long or incomplete, and the allowed statuses.
+    /// A request with a wrong, too long or incomplete body, and the statuses with which the server
+    /// may refuse it.
     Broken(Request, Vec<u16>),
-    /// Bytes near a limit for which the rules do not tell what counts. Any result is right.
+    /// Bytes so near a limit that the rules do not say whether they exceed it. Any response is
+    /// right.
     Unsaid,
 }
 
-/// Limits of messages: bytes of a target, head and body, and the number of headers.
+/// Limits of a request: the maximum lengths of target, head and body in bytes, and the maximum
+/// number of headers.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
     pub target: usize,
@@ -50,7 +54,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Bounds that never apply.
+    /// No limits.
     pub const NONE: Bounds =
         Bounds { target: usize::MAX, head: usize::MAX, fields: usize::MAX, body: usize::MAX };
 }
@@ -84,14 +88,15 @@ pub fn requests(bytes: &[u8], bounds: &Bounds) -> (Vec<Request>, End) {
     }
 }
 
-/// Returns the first line, without its LF, and the bytes behind it. Callers check that a CR stands
-/// before the LF.
+/// Returns the first line without its LF, and the bytes behind it; `None` if there is no LF.
+/// Callers check that a CR stands before the LF.
 pub fn line(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = bytes.iter().position(|&byte| byte == b'\n')?;
     Some((&bytes[..end], &bytes[end + 1..]))
 }
 
-/// Parses a request behind `empty` bytes of empty lines, which count towards its head.
+/// Parses a request. The first `empty` bytes are empty lines, which count towards the length of its
+/// head.
 fn request(bytes: &[u8], empty: usize, bounds: &Bounds) -> Found {
     let mut request = Request::default();
     let mut rest = &bytes[empty..];
@@ -180,8 +185,9 @@ fn refused(bytes: &[u8], statuses: Vec<u16>, or_silence: bool) -> Found {
     Found::End(End::Refused { statuses, or_silence, is_head: bytes.starts_with(b"HEAD ") })
 }
 
-/// Returns the allowed statuses for an incomplete head, whose last line `tail` has no end,
-/// and whether the server may also stay silent. Without a status, it must stay silent.
+/// Returns the statuses with which the server may refuse an incomplete head, and whether it may
+/// also send nothing. Without a status, it must send nothing. `tail` is the last line of the head,
+/// which has no line end.
 fn unfinished_head(
     head: &[u8],
     tail: &[u8],

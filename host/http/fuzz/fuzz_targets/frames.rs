@@ -1,5 +1,6 @@
-//! Checks the frames of a client of HTTP/2 as `tests/frames.rs` does, with inputs of libFuzzer. The
-//! first eight bytes are the lengths of the pieces in which the meter gets the other bytes.
+//! Checks the handling of HTTP/2 frames as `tests/frames.rs` does, on inputs of libFuzzer. The
+//! first eight bytes of an input are the lengths of the pieces in which the frame meter gets the
+//! rest.
 #![no_main]
 
 #[path = "../../tests/frames/mod.rs"]

@@ -1,5 +1,5 @@
-//! Checks the parser of requests as `tests/parsers.rs` does, with inputs of libFuzzer.
-//! The first eight bytes are the lengths of the pieces in which the other bytes arrive.
+//! Checks the request parser as `tests/parsers.rs` does, on inputs of libFuzzer. The first eight
+//! bytes of an input are the lengths of the pieces in which the rest arrives.
 #![no_main]
 
 #[allow(dead_code, reason = "the other target uses the rest")]

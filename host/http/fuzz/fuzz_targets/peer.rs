@@ -1,4 +1,4 @@
-//! Compares the parser with hyper's as `tests/hyper.rs` does, with inputs of libFuzzer.
+//! Compares the request parser with that of hyper as `tests/hyper.rs` does, on inputs of libFuzzer.
 #![no_main]
 
 #[allow(dead_code, reason = "the other targets use the rest")]

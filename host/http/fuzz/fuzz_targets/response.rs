@@ -1,4 +1,4 @@
-//! Checks the parser of responses as `tests/parsers.rs` does, with inputs of libFuzzer.
+//! Checks the response parser as `tests/parsers.rs` does, on inputs of libFuzzer.
 #![no_main]
 
 #[allow(dead_code, reason = "the other target uses the rest")]

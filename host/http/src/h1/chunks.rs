@@ -4,11 +4,11 @@
 use crate::h1::grammar::{field, is_text, is_token_byte, line};
 use crate::h1::refusal::{BadMessage, MessageLimits, malformed};
 
-/// Maximum length of all chunk extensions and trailers of a body together, in bytes: the default
-/// limit of a head (`--head-max`). The host uses neither extensions nor trailers.
+/// Maximum total length of the chunk extensions and trailers of a body, in bytes: the same as the
+/// default limit of a head (`--head-max`). The host ignores extensions and trailers.
 pub const EXTRA_MAX: usize = 16 << 10;
 
-/// Maximum number of hexadecimal digits of a chunk's size: as many as 64 bits have.
+/// Maximum number of hexadecimal digits in the size of a chunk: enough for 64 bits.
 pub const DIGITS_MAX: u32 = 16;
 
 const SIZE: &str = "a chunk's size is not 1 to 16 hexadecimal digits";
@@ -16,56 +16,55 @@ const DATA: &str = "a chunk is not as long as it says";
 const EXTENSION: &str = "a chunk's extension is malformed; expected ;name or ;name=value";
 const TOO_MUCH: &str = "extensions and trailers of its chunks are longer than 16 KiB together";
 
-/// State of a chunked body, as far as the body has been read.
+/// Decoder of a chunked body. Holds the state after the bytes that it has read.
 #[derive(Debug, Default)]
 pub struct Chunks {
     place: Place,
     size: u64,
     digits: u32,
-    /// Sizes of all chunks so far, in bytes, with the whole current chunk; never more than
-    /// `body_max`.
+    /// Sum of the sizes of all chunks that have begun, in bytes; at most `body_max`.
     data: u64,
-    /// Length of all chunk extensions and trailers so far, in bytes.
+    /// Total length of the chunk extensions and trailers that were read, in bytes.
     extra: usize,
-    /// Number of trailers so far.
+    /// Number of trailers that were read.
     trailers: usize,
 }
 
-/// What stands at the start of the bytes that were passed to [`Chunks::next`].
+/// What the bytes that were passed to [`Chunks::next`] begin with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
     /// This many bytes of the content of the body.
     Data(usize),
     /// This many bytes of framing: sizes of chunks, extensions, line ends and trailers.
     Framing(usize),
-    /// A part of which more bytes must arrive first.
+    /// A part that is incomplete. The caller must pass it again with more bytes.
     Incomplete,
-    /// The next message: the body has ended.
+    /// The end of the body: the bytes belong to the next message.
     End,
 }
 
-/// Part of a body to which the next byte belongs.
+/// Part of a chunked body to which the next byte belongs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Place {
     #[default]
     Size,
-    /// White space behind a size or an extension. Only another extension may follow.
+    /// White space after a size or an extension. Only another extension may follow.
     Space,
     /// White space before the name of an extension.
     NameBegins,
     Name,
-    /// White space behind a name. An equals sign or another extension may follow.
+    /// White space after a name. An equals sign or another extension may follow.
     NameEnded,
     /// White space before a value.
     ValueBegins,
     Value,
     Quoted,
-    /// The byte behind a backslash in a quoted string.
+    /// The byte after a backslash in a quoted string.
     Escaped,
-    /// Behind a quoted string.
+    /// The byte after a quoted string.
     QuoteEnded,
     SizeLf,
-    /// Data of a chunk, of which `size` bytes are still to come.
+    /// Data of a chunk, of which `Chunks::size` bytes have not been read yet.
     Data,
     DataCr,
     DataLf,
@@ -75,12 +74,12 @@ enum Place {
 }
 
 impl Chunks {
-    /// Returns what stands at the start of `bytes`, the rest of the body as far as it has arrived.
-    /// In the next call, the caller passes the bytes behind the returned part.
+    /// Returns what `bytes` begin with. `bytes` are the unread part of the body, as far as it has
+    /// arrived. In the next call, the caller passes the bytes after the returned part.
     ///
     /// # Errors
     ///
-    /// [`BadMessage`] says which rule of the framing or which limit the next bytes break.
+    /// [`BadMessage`] names the rule of the framing or the limit that the bytes violate.
     pub fn next(&mut self, bytes: &[u8], limits: &MessageLimits) -> Result<Part, BadMessage> {
         let mut passed = 0;
         while let Some(rest) = bytes.get(passed..) {
@@ -168,8 +167,8 @@ impl Chunks {
         Ok(())
     }
 
-    /// Reads one line of the trailers. Returns the length of the line with its end, in bytes, or 0
-    /// if the line is not complete.
+    /// Reads one line of the trailers from the start of `rest`. Returns the length of the line with
+    /// its CR LF, in bytes, or 0 if the line is incomplete.
     fn trailer(&mut self, rest: &[u8], limits: &MessageLimits) -> Result<usize, BadMessage> {
         let Some(line) = line(rest)? else {
             let is_too_long = self.extra + rest.len() > EXTRA_MAX;

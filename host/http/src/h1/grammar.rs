@@ -1,11 +1,12 @@
-//! The smallest rules of the grammar: which bytes a token, a target, an authority, a
-//! field and a line may have.
+//! Basic rules of the HTTP grammar: which bytes a token, a target, an authority, a field and a line
+//! may contain.
 
 use std::net::Ipv6Addr;
 
 use crate::h1::refusal::{BadMessage, malformed};
 
-/// For each byte, the parts of a message in which the byte may stand, one bit for each.
+/// For each byte, the parts of a message that may contain it, one bit for each part: [`IN_TOKEN`],
+/// [`IN_TARGET`] and [`IN_NAME`].
 #[allow(clippy::indexing_slicing, reason = "the loop ends below 256")]
 const CLASS: [u8; 256] = {
     let mut table = [0; 256];
@@ -58,13 +59,13 @@ const CLASS: [u8; 256] = {
     table
 };
 
-/// Bit in [`CLASS`] of a `tchar` (RFC 9110, section 5.6.2), which may stand in a token.
+/// Bit in [`CLASS`] for a `tchar` (RFC 9110, section 5.6.2): a byte that is allowed in a token.
 const IN_TOKEN: u8 = 1;
 
-/// Bit in [`CLASS`] of a byte that may stand in a path and a query.
+/// Bit in [`CLASS`] for a byte that is allowed in a path and a query.
 const IN_TARGET: u8 = 2;
 
-/// Bit in [`CLASS`] of a byte that may stand unencoded in a `reg-name` (RFC 3986, section 3.2.2).
+/// Bit in [`CLASS`] for a byte that is allowed unencoded in a `reg-name` (RFC 3986, section 3.2.2).
 const IN_NAME: u8 = 4;
 
 #[allow(clippy::indexing_slicing, reason = "a byte is below 256")]
@@ -72,7 +73,7 @@ fn is(byte: u8, class: u8) -> bool {
     CLASS[usize::from(byte)] & class != 0
 }
 
-/// Returns whether a `token` may have this byte (RFC 9110, section 5.6.2).
+/// Returns whether a byte is allowed in a `token` (RFC 9110, section 5.6.2).
 pub(super) fn is_token_byte(byte: u8) -> bool {
     is(byte, IN_TOKEN)
 }
@@ -82,9 +83,9 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
     bytes.iter().all(|&byte| is_token_byte(byte)) && !bytes.is_empty()
 }
 
-/// Returns whether these bytes may stand in a path and a query: those of RFC 3986, and
-/// `[ ] { } | \ ^` and the backtick, which browsers send in a query as they are. A percent
-/// sign begins an encoded byte.
+/// Returns whether the bytes are allowed as a path and a query. Allows the characters of RFC 3986,
+/// and `[ ] { } | \ ^` and the backtick, which browsers send unencoded in a query. Two hexadecimal
+/// digits must follow each percent sign.
 pub(crate) fn is_path_and_query(bytes: &[u8]) -> bool {
     bytes.iter().all(|&byte| is(byte, IN_TARGET)) && is_encoded(bytes)
 }
@@ -95,8 +96,8 @@ fn is_encoded(bytes: &[u8]) -> bool {
         .all(|at| bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit)))
 }
 
-/// Returns whether a text is `uri-host [ ":" port ]` (RFC 9110, section 7.2). The text may be
-/// empty, but a port needs a host.
+/// Returns whether `host` matches `uri-host [ ":" port ]` (RFC 9110, section 7.2). It may be empty,
+/// but a port without a host is not allowed.
 pub(crate) fn is_authority(host: &[u8]) -> bool {
     let port = match host.strip_prefix(b"[") {
         Some(rest) => match std::str::from_utf8(rest).ok().and_then(|rest| rest.split_once(']')) {
@@ -119,8 +120,8 @@ pub(crate) fn is_authority(host: &[u8]) -> bool {
     }
 }
 
-/// Parses `*DIGIT`, and returns 0 if there are no digits. Returns `None` for other bytes, and for
-/// numbers of 2^63 and more, which programs with signed numbers read as negative.
+/// Parses `*DIGIT`, where no digits stand for 0. Returns `None` if another byte occurs, and for
+/// numbers of 2^63 and more, which programs with signed integers would read as negative.
 pub(crate) fn number(digits: &[u8]) -> Option<u64> {
     let number = digits.iter().try_fold(0_i64, |number, byte| {
         let digit = byte.is_ascii_digit().then(|| byte - b'0')?;
@@ -140,7 +141,7 @@ fn is_future(address: &str) -> bool {
     })
 }
 
-/// Returns whether a byte may stand unencoded in a `reg-name` (RFC 3986, section 3.2.2).
+/// Returns whether a byte is allowed unencoded in a `reg-name` (RFC 3986, section 3.2.2).
 fn is_unencoded(byte: u8) -> bool {
     is(byte, IN_NAME)
 }
@@ -150,22 +151,23 @@ fn is_name(name: &[u8]) -> bool {
     name.iter().all(|&byte| is_unencoded(byte) || byte == b'%') && is_encoded(name)
 }
 
-/// Returns whether a field value or a chunk extension may have this byte (RFC 9110,
-/// section 5.5): a visible character, a space, a tab, or a byte above ASCII.
+/// Returns whether a byte is allowed in a field value or a chunk extension (RFC 9110, section 5.5):
+/// a visible character, a space, a tab, or a byte above ASCII.
 pub(super) fn is_text(byte: u8) -> bool {
     byte >= b' ' && byte != 0x7F || byte == b'\t'
 }
 
-/// Splits a field line, given without CR LF, into name and value, and checks both.
+/// Splits a field line, given without its CR LF, into name and value, and checks both. Removes
+/// white space around the value.
 pub(super) fn field(line: &[u8]) -> Result<(&[u8], &[u8]), BadMessage> {
     let (name, value) = split_field(line).ok_or_else(|| bad_name(line))?;
     if !is_value(value) {
-        return Err(malformed("5.5", "a field value has control bytes"));
+        return Err(malformed("5, and RFC 9110, section 5.5", "a field value has control bytes"));
     }
     Ok((name, value.trim_ascii()))
 }
 
-/// Splits a field line at its colon. Returns `None` if no `token` stands before the colon.
+/// Splits a field line at its colon. Returns `None` if the text before the colon is not a `token`.
 pub(crate) fn split_field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let end = line.iter().position(|&byte| !is_token_byte(byte))?;
     let (name, value) = line.split_at_checked(end)?;
@@ -205,7 +207,7 @@ pub(super) fn line(bytes: &[u8]) -> Result<Option<&[u8]>, BadMessage> {
     }
 }
 
-/// Checks that bytes can be the beginning of a valid line, whose end has not arrived.
+/// Checks that `bytes`, in which no line ends, can be the beginning of a valid line.
 fn partial(bytes: &[u8]) -> Result<(), BadMessage> {
     let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
     match bytes.iter().find(|&&byte| !is_text(byte)) {

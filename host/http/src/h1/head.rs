@@ -1,5 +1,5 @@
-//! Parses a request's head line by line as it arrives, and finds how the body behind
-//! it is framed (RFC 9112, sections 2 to 6).
+//! Parses the head of a request line by line as it arrives, and determines how the body is framed
+//! (RFC 9112, sections 2 to 6).
 
 use std::ops::Range;
 
@@ -9,45 +9,47 @@ use crate::h1::refusal::{BadMessage, MessageLimits, malformed};
 use crate::hop_by_hop::OPTIONS_MAX;
 use crate::request_head::{RequestHead, Version};
 
-/// Maximum length of a method, in bytes. Registered methods have at most 17.
+/// Maximum length of a method, in bytes. The longest registered method has 17.
 pub const METHOD_MAX: usize = 64;
 
-/// Length of the end of a request line in bytes: the version and CR LF, which follow the target.
+/// Length of the part of a request line after the target, in bytes: a space, the version, and CR
+/// LF.
 const AFTER_TARGET: usize = " HTTP/1.1\r\n".len();
 
 /// First byte of a TLS connection: the type of a handshake record (RFC 8446,
 /// section 5.1). No method begins with it.
 pub const TLS_HANDSHAKE: u8 = 0x16;
 
-/// How the body behind a head is framed (RFC 9112, section 6.3).
+/// Framing of the body of a request (RFC 9112, section 6.3).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Framing {
     /// There is no body.
     #[default]
     None,
-    /// Value of `content-length`, in bytes.
+    /// The body has this length in bytes, which `content-length` states.
     Length(u64),
     /// The body is chunked.
     Chunked,
 }
 
-/// Parser of one head at a time, whose memory is reused for the next head.
+/// Parser of the heads of requests, one after another. The memory of one head is reused for the
+/// next.
 #[derive(Debug, Default)]
 pub struct HeadParser {
-    /// Length of the lines read so far, in bytes.
+    /// Total length of the lines that were read, in bytes.
     read: usize,
-    /// Places in the request line, once it is read.
+    /// Parsed request line; [`None`] until the line is complete.
     first: Option<RequestLine>,
     fields: Vec<Field>,
-    /// Number of options in all `connection` fields, empty ones included.
+    /// Number of options in all `connection` fields, including empty ones.
     options: usize,
     /// Value of `content-length`, if given.
     length: Option<u64>,
-    /// Whether there is the field `transfer-encoding`.
+    /// Whether the head has the field `transfer-encoding`.
     chunked: bool,
 }
 
-/// Places of the parts of a request line.
+/// Byte ranges of the method and the target in a head, and the version.
 #[derive(Clone, Debug)]
 struct RequestLine {
     method: Range<usize>,
@@ -63,9 +65,9 @@ impl HeadParser {
         *self = HeadParser { fields, ..HeadParser::default() };
     }
 
-    /// Continues to parse the head at the start of `bytes`, which begin with the bytes of the
-    /// earlier calls for this head. Once the head is complete, returns its length in bytes and the
-    /// framing of the body.
+    /// Continues to parse the head at the start of `bytes`, which must begin with all bytes that
+    /// were passed in earlier calls for this head. Returns `None` while the head is incomplete.
+    /// Returns the length of the complete head in bytes, and the framing of the body.
     ///
     /// # Errors
     ///
@@ -114,13 +116,14 @@ impl HeadParser {
         }
     }
 
-    /// Returns whether a request has begun in these bytes: empty lines before a request line do not
-    /// count.
+    /// Returns whether `bytes` contain the beginning of a request. Empty lines before a request
+    /// line do not count.
     pub fn has_begun(&self, bytes: &[u8]) -> bool {
         self.first.is_some() || bytes.len() > self.read
     }
 
-    /// Returns the head that [`HeadParser::read`] has parsed in these bytes.
+    /// Returns the head that [`HeadParser::read`] has parsed. `bytes` must begin with the bytes of
+    /// that head.
     pub fn head<'a>(&'a self, bytes: &'a [u8]) -> RequestHead<'a> {
         let (mut method, mut target, mut version) = Default::default();
         if let Some(first) = &self.first {
@@ -167,7 +170,7 @@ impl HeadParser {
         Ok(())
     }
 
-    /// Returns how the body of the request is framed (section 6.3).
+    /// Returns how the body of the request is framed (RFC 9112, section 6.3).
     fn framing(&self, version: Version) -> Result<Framing, BadMessage> {
         match (self.chunked, self.length) {
             (true, Some(_)) => Err(malformed("6.1", "it has both transfer-encoding and content-length")),
@@ -181,7 +184,7 @@ impl HeadParser {
     }
 }
 
-/// Refuses a request line as soon as its beginning is wrong, before the end of the line arrives.
+/// Refuses a request line whose beginning is invalid, even before the end of the line arrives.
 fn check_beginning(bytes: &[u8], limits: &MessageLimits) -> Result<(), BadMessage> {
     let end = bytes.iter().position(|&byte| !is_text(byte)).unwrap_or(bytes.len());
     let line = bytes.get(..end).unwrap_or_default();
@@ -203,8 +206,8 @@ fn check_beginning(bytes: &[u8], limits: &MessageLimits) -> Result<(), BadMessag
     }
 }
 
-/// Parses `method SP request-target SP HTTP-version` (section 3), a line that begins at byte
-/// `start` of the head.
+/// Parses a request line, `method SP request-target SP HTTP-version` (RFC 9112, section 3), that
+/// begins at byte `start` of the head.
 fn request_line(start: usize, line: &[u8], limits: &MessageLimits) -> Result<RequestLine, BadMessage> {
     let mut parts = line.split(|&byte| byte == b' ');
     let (method, target) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
@@ -260,7 +263,8 @@ fn length(value: &[u8], limits: &MessageLimits) -> Result<u64, BadMessage> {
     number(value).ok_or(BadMessage::BodyTooLong { limit: limits.body_max })
 }
 
-/// Checks that a `transfer-encoding` is exactly one `chunked` (section 6.1).
+/// Checks that the value of `transfer-encoding` is `chunked` and nothing else (RFC 9112, section
+/// 6.1).
 fn coding(value: &[u8]) -> Result<(), BadMessage> {
     if value.eq_ignore_ascii_case(b"chunked") {
         return Ok(());

@@ -1,13 +1,12 @@
-//! Parser of HTTP/1.1 requests (RFC 9112), without I/O. Each head is read once, into
-//! slices of the buffer that it arrived in, and the framing of the body behind it is found
-//! in the same pass.
+//! Parser of HTTP/1.1 requests (RFC 9112), without I/O. It reads each head once, and determines the
+//! framing of the body in the same pass. A parsed head refers to the buffer in which it arrived.
 //!
-//! A message that a proxy and the server behind it read in two ways can smuggle a request
-//! past the proxy. So only messages that follow the grammar exactly are accepted.
+//! The parser accepts only messages that follow the grammar exactly: if a proxy and the server
+//! behind it read a message differently, the message can smuggle a request past the proxy.
 //!
 //! | file | responsibility |
 //! | --- | --- |
-//! | `head` | parses a head, and finds how the body behind it is framed |
+//! | `head` | parses a head, and determines how the body is framed |
 //! | `chunks` | finds the data in a chunked body, and its end |
 //! | `grammar` | checks the bytes of a line, a token, a target |
 //! | `refusal` | limits, and the reasons for a refusal |

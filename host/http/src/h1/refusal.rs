@@ -9,18 +9,18 @@ pub enum BadMessage {
     /// The message breaks the grammar, or states its length twice.
     #[error("{what} (RFC 9112, section {section})")]
     Malformed {
-        /// What was found, and what was expected.
+        /// What is wrong and, in most cases, what was expected.
         what: &'static str,
-        /// Section of RFC 9112 with the broken rule.
+        /// Section of RFC 9112 that contains the violated rule.
         section: &'static str,
     },
-    /// The first bytes of a TLS connection.
+    /// The bytes are the beginning of a TLS connection.
     #[error(
         "it is a TLS ClientHello, and this port speaks plain HTTP; expected http:// in the URL, or a proxy in front that ends TLS"
     )]
     Tls,
-    /// The major version is not 1: for example, the client speaks HTTP/2 where the port expects
-    /// HTTP/1.1.
+    /// The major version of HTTP is not 1. For example, the client speaks HTTP/2 on a port that
+    /// expects HTTP/1.1.
     #[error(
         "its version is not spoken here; expected HTTP/1.1 or HTTP/1.0, or HTTP/2 over TLS or with --h2c"
     )]
@@ -31,7 +31,7 @@ pub enum BadMessage {
         /// Limit in bytes.
         limit: usize,
     },
-    /// The body has an unknown transfer coding: another than `chunked`, alone or before `chunked`.
+    /// The body has an unsupported transfer coding. Only `chunked` alone is supported.
     #[error("its transfer-encoding is not known; expected chunked, or content-length instead")]
     Coding,
     /// The target is longer than `--target-max`.
@@ -73,17 +73,17 @@ pub enum BadMessage {
     GaveWay,
 }
 
-/// Returns the refusal for a broken rule in a section of RFC 9112.
+/// Returns the refusal of a message that violates a section of RFC 9112.
 pub(super) fn malformed(section: &'static str, what: &'static str) -> BadMessage {
     BadMessage::Malformed { what, section }
 }
 
-/// Limits of a request message, past which it is refused.
+/// Limits of a request message. A message that exceeds one of them is refused.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageLimits {
     /// Maximum length of the target, in bytes.
     pub target_max: usize,
-    /// Maximum length of the head, with the empty line at its end, in bytes.
+    /// Maximum length of the head, including the empty line at its end, in bytes.
     pub head_max: usize,
     /// Maximum number of fields.
     pub fields_max: usize,

@@ -1,5 +1,5 @@
-//! Checks of what the parsers guarantee for any bytes. The tests and the fuzz targets
-//! share them.
+//! Checks of the guarantees that the parsers give for arbitrary bytes. The tests and the fuzz
+//! targets share them.
 
 use host_http::h1::{BadMessage, Chunks, Framing, HeadParser, MessageLimits, Part};
 use host_http::invalid_response::InvalidResponse;
@@ -27,21 +27,22 @@ pub struct Request {
     pub body: Vec<u8>,
     /// Whether the minor version is above 1.
     pub is_later: bool,
-    /// Whether the client ends the connection with this request.
+    /// Whether the client ends the connection after this request.
     pub is_last: bool,
-    /// Head that a handler gets, or why the request is declined by its head.
+    /// Head that a handler gets, or why the target or a field of the request is refused.
     pub canonical: Result<Vec<u8>, String>,
 }
 
-/// Checks that the requests of a connection are read alike, however the bytes arrive: in one piece,
-/// byte by byte, or in pieces of these lengths.
+/// Checks that the parser reads the same requests however the bytes of a connection arrive: in one
+/// piece, byte by byte, or in pieces of these lengths.
 pub fn messages(bytes: &[u8], pieces: impl IntoIterator<Item = usize>) {
     let whole = kind(read(bytes, [bytes.len()]));
     assert_eq!(whole, kind(read(bytes, std::iter::repeat_n(1, bytes.len()))), "{}", bytes.escape_ascii());
     assert_eq!(whole, kind(read(bytes, pieces)), "{}", bytes.escape_ascii());
 }
 
-/// Checks that the requests of a connection are read alike wherever the bytes are cut in two.
+/// Checks that the parser reads the same requests wherever the bytes of a connection are cut in
+/// two.
 pub fn every_cut(bytes: &[u8]) {
     let whole = kind(read(bytes, [bytes.len()]));
     for cut in 1..bytes.len() {
@@ -49,16 +50,16 @@ pub fn every_cut(bytes: &[u8]) {
     }
 }
 
-/// Reduces a refusal to its kind, which decides the status of the response. Bytes that break two
-/// rules may be refused for either rule.
+/// Reduces a refusal to its kind, which decides the status of the response. The rest may depend on
+/// how the bytes arrive, if they violate two rules.
 fn kind(
     (requests, refused): (Vec<Request>, Option<BadMessage>),
 ) -> (Vec<Request>, Option<std::mem::Discriminant<BadMessage>>) {
     (requests, refused.as_ref().map(std::mem::discriminant))
 }
 
-/// Returns the complete requests in these bytes, which arrive in pieces of these lengths, and why
-/// the bytes behind them are refused, if they are.
+/// Parses the bytes of a connection, which arrive in pieces of these lengths. Returns the complete
+/// requests and, if the bytes after them are refused, why.
 pub fn read(bytes: &[u8], pieces: impl IntoIterator<Item = usize>) -> (Vec<Request>, Option<BadMessage>) {
     let mut requests = Vec::new();
     let mut left = Left { bytes, arrived: 0 };
@@ -85,7 +86,7 @@ pub fn read(bytes: &[u8], pieces: impl IntoIterator<Item = usize>) -> (Vec<Reque
     }
 }
 
-/// Bytes of a connection that were not read yet, of which `arrived` have arrived.
+/// Unread bytes of a connection, of which the first `arrived` have arrived.
 struct Left<'a> {
     bytes: &'a [u8],
     arrived: usize,
@@ -104,7 +105,8 @@ impl<'a> Left<'a> {
     }
 }
 
-/// Reads one request. Returns `None` if the bytes end before the request does.
+/// Reads one request. Calls `more` to let more bytes arrive. Returns `None` if the bytes end before
+/// the request does.
 fn request(
     left: &mut Left<'_>,
     more: &mut impl FnMut(&mut Left<'_>) -> bool,
@@ -170,8 +172,8 @@ fn request(
     Ok(Some(Request { method, target, fields, body, is_later, is_last, canonical }))
 }
 
-/// Checks that a handler gets one `traceparent` from a host that takes part in traces, that
-/// `tracestate` goes with the client's trace only, and that nothing else changes.
+/// Checks how tracing changes the head for a handler: the head has exactly one `traceparent`, it
+/// has a `tracestate` only if the client's trace continues, and nothing else changes.
 fn traced(head: &RequestHead<'_>, target: Target<'_>) {
     let (ids, parent) = (ConnectionIds::new().connection(), Parent::of(head.fields));
     let (id, time) = (ids.request(), std::time::SystemTime::UNIX_EPOCH);
@@ -192,8 +194,8 @@ fn traced(head: &RequestHead<'_>, target: Target<'_>) {
     assert_eq!(states(&traced), if parent.is_some() { states(&plain) } else { Vec::new() });
 }
 
-/// Checks that a value of `traceparent` is accepted if and only if a simple reader, which splits
-/// the value into parts, accepts it, and that the value for the handler continues the trace.
+/// Checks that the parser accepts a `traceparent` if and only if a simple reader, which splits the
+/// value into parts, accepts it. Also checks that the value for the handler continues the trace.
 pub fn traceparent(value: &[u8]) {
     let parts: Vec<&[u8]> = value.split(|&byte| byte == b'-').collect();
     let is_hex = |part: &[u8]| part.iter().all(|byte| b"0123456789abcdef".contains(byte));
@@ -225,7 +227,7 @@ pub fn traceparent(value: &[u8]) {
     }
 }
 
-/// Checks that a response is either refused or allowed by HTTP.
+/// Checks that a response is either refused or sent in a form that HTTP allows.
 pub fn response(bytes: &[u8]) {
     for method in ["GET", "HEAD", "CONNECT"] {
         let mut places = Places::default();
@@ -257,7 +259,7 @@ pub fn response(bytes: &[u8]) {
     }
 }
 
-/// Compares how the head of a response was read with what the crate httparse reads.
+/// Checks that the crate httparse reads the head of a response in the same way.
 fn compare(bytes: &[u8], checked: Result<&Checked<'_>, &InvalidResponse>) {
     let mut fields = [httparse::EMPTY_HEADER; FIELDS_MAX];
     let mut peer = httparse::Response::new(&mut fields);

@@ -1,4 +1,5 @@
-//! Checks what becomes of the frames of a client of HTTP/2. The tests and the fuzz target share it.
+//! Checks the handling of HTTP/2 frames from clients. The test and the fuzz target share the
+//! checks.
 
 use std::io;
 use std::pin::Pin;
@@ -21,11 +22,11 @@ const LIMITS: MessageLimits = MessageLimits { target_max: 64, head_max: 512, fie
 
 const METER: MeterLimits = MeterLimits { resets: 8, control: 32, window: Duration::from_secs(10) };
 
-/// Number of turns after which a connection counts as endless. No input needs so many.
+/// Number of iterations after which a connection counts as endless. No input needs so many.
 const TURNS: usize = 100_000;
 
-/// Returns the bytes of a connection with the frames of an input, where each frame begins with four
-/// bytes: type, flags, stream and length of the payload.
+/// Returns the bytes of a connection that sends the frames of an input. In the input, each frame
+/// begins with four bytes: type, flags, stream and length of the payload.
 fn frames(mut input: &[u8]) -> Vec<u8> {
     let mut bytes = PREFACE.to_vec();
     // SETTINGS, which come first.
@@ -39,8 +40,8 @@ fn frames(mut input: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// Checks that the parser of heads either reads each request of a connection as HTTP/2 has it or
-/// refuses it, and that the meter counts alike however the bytes arrive.
+/// Checks that the head parser either refuses a request or reads it as the crate `h2` does, and
+/// that the [`Meter`] counts the same however the bytes arrive.
 ///
 /// Returns the canonical heads of the requests that are not refused.
 pub fn connection(input: &[u8], pieces: impl IntoIterator<Item = usize>) -> Vec<Vec<u8>> {
@@ -128,8 +129,8 @@ fn head(parts: &Parts) -> Option<Vec<u8>> {
     Some(canonical)
 }
 
-/// Returns how many fields a head of HTTP/2 has in HTTP/1.1: cookies are joined, and the authority
-/// becomes `host`.
+/// Returns how many fields an HTTP/2 head has after its conversion to HTTP/1.1: cookies are joined,
+/// and the authority becomes `host`.
 fn fields(headers: &HeaderMap, has_authority: bool) -> usize {
     let hosts = headers.get_all(http::header::HOST).iter().count();
     let cookies = headers.get_all(COOKIE).iter().count();
@@ -152,8 +153,8 @@ fn metered(bytes: &[u8], pieces: impl IntoIterator<Item = usize>) {
     assert_eq!(whole.part_of_body(), cut.part_of_body());
 }
 
-/// Connection of a client that has sent these bytes, reads all that it gets, and then keeps the
-/// connection open.
+/// Connection of a client that has sent these bytes, reads everything that it gets, and then keeps
+/// the connection open.
 struct Wire {
     left: Bytes,
 }

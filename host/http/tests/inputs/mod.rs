@@ -5,8 +5,8 @@ use std::path::Path;
 /// Number of changed copies of each input.
 const CHANGES: usize = 100;
 
-/// Calls `check` with each input of a corpus and with changed copies of the input. Each call also
-/// gets a generator of random numbers below a bound.
+/// Calls `check` with each input of a corpus and with changed copies of it. Each call also gets a
+/// function that returns a random number below its argument.
 pub fn for_each(corpus: &str, check: impl Fn(&[u8], &mut dyn FnMut(usize) -> usize)) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/corpus").join(corpus);
     let files = std::fs::read_dir(folder).unwrap();
@@ -16,7 +16,7 @@ pub fn for_each(corpus: &str, check: impl Fn(&[u8], &mut dyn FnMut(usize) -> usi
 }
 
 /// Calls `check` with each of these inputs, and with `changes` changed copies of each. Each call
-/// also gets a generator of random numbers below a bound.
+/// also gets a function that returns a random number below its argument.
 pub fn changed(inputs: &[Vec<u8>], changes: usize, check: impl Fn(&[u8], &mut dyn FnMut(usize) -> usize)) {
     let mut state = 0x5eed_u64;
     // A linear congruential generator, with the constants of Knuth's MMIX.

@@ -1,4 +1,4 @@
-//! Compares the parser with that of hyper, which reads the bytes of a connection as a server.
+//! Compares the request parser with that of hyper, which acts as a server.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -12,8 +12,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::check::{Request, read};
 
-/// Checks that hyper and the parser read the same requests in the bytes of a connection, except for
-/// known differences.
+/// Checks that hyper and the request parser read the same requests from the bytes of a connection,
+/// except for known differences.
 pub async fn compare(bytes: &[u8]) {
     let (ours, refused) = read(bytes, [bytes.len()]);
     let theirs = by_hyper(bytes).await;
@@ -59,7 +59,8 @@ fn is_known(request: &Request) -> bool {
         || request.is_later
 }
 
-/// Returns the fields sorted by name, as hyper's map keeps their order within a name only.
+/// Returns the fields sorted by name, because hyper keeps the order only of fields with the same
+/// name.
 fn by_name(request: &Request) -> Vec<&(String, Vec<u8>)> {
     let mut fields: Vec<_> = request.fields.iter().collect();
     fields.sort_by(|a, b| a.0.cmp(&b.0));
