@@ -1,7 +1,8 @@
 //! Each mistake of a component is a fault with a name, a status and one line.
 
 use super::{answers, probe, server};
-use crate::harness::Server;
+use crate::harness::{Server, TextFile, fixture_text};
+use crate::tools::tool;
 
 /// Asks for a target, and checks that the client gets this status, and the log this fault with
 /// this cause.
@@ -85,4 +86,32 @@ fn memory_is_limited_for_all_memories_of_a_call_together() {
     answers(&server, "/grow?2", 200, "2 MiB");
     assert_eq!(server.connect().ask("GET", "/grow?8").status, 500);
     answers(&server, "/hello", 200, "hello");
+}
+
+#[test]
+fn a_component_that_cannot_start_never_serves() {
+    let with = |modules: &[&str]| {
+        let fields: String = (modules.iter().enumerate())
+            .map(|(index, fields)| {
+                format!("(core module $m{index} {fields}) (core instance (instantiate $m{index}))")
+            })
+            .collect();
+        fixture_text("component.wat").trim_end().strip_suffix(')').unwrap().to_owned() + &fields + ")"
+    };
+    let full = "the memory reached its limit of 64.0 MiB (--memory-max)";
+    let late = "the call took longer than its deadline of 100ms (--deadline); in f";
+    for (modules, cause, remedy) in [
+        (&["(memory 600)", "(memory 600)"][..], full, "allow more memory by --memory-max"),
+        (&["(func $f (loop (br 0))) (start $f)"], late, "do less while it is instantiated"),
+        (&["(func $f unreachable) (start $f)"], "instruction executed; in f", "fix what runs while it is"),
+        (&["(memory 1025)"], "its memory starts at 67174400 bytes", "allow more by --memory-max"),
+        (&[""; 40], "exceeds the configured maximum", "the engine has this limit"),
+    ] {
+        let file = TextFile::new(with(modules));
+        let (code, report, _) = tool(&["check", file.path(), "--deadline", "100ms"]);
+        assert!(code == 1 && report.contains(cause) && report.contains(remedy), "{report}");
+    }
+    let file = TextFile::new(fixture_text("component.wat"));
+    let mut server = Server::with(&[file.path()]);
+    fails(&mut server, "/", 502, "no response", "it ended without a response");
 }

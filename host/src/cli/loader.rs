@@ -92,9 +92,10 @@ impl Loader {
             return Err(NotStarted { cause: NO_CONFIGURE.into(), remedy: TAKE_VALUES.into() });
         }
         let lacks_values = self.values.is_empty() && compiled.takes_values();
+        let kind = compiled.kind();
         compiled.start(Arc::clone(&self.values)).await.map_err(|error| NotStarted {
             cause: format!("the module does not start: {error}"),
-            remedy: remedy::of_start(&error, lacks_values),
+            remedy: remedy::of_start(kind, &error, lacks_values),
         })
     }
 

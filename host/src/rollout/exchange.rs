@@ -1,7 +1,7 @@
 //! Request in the journal, and how the version that served it has answered.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use host_http::message::Message;

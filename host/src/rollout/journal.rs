@@ -245,7 +245,7 @@ mod tests {
     use host_http::message::Message;
     use host_http::request_id::RequestId;
     use std::collections::BTreeSet;
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     const PLENTY: usize = 1 << 30;
 

@@ -144,13 +144,14 @@ impl Activator {
         }
         let values = Arc::clone(&demand.values);
         let lacks_values = values.is_empty() && compiled.takes_values();
+        let kind = compiled.kind();
         let started = times.measure(Stage::Start, compiled.start(values)).await;
         let module = started.map_err(|error| Rejection {
             is_passing: matches!(
                 error,
                 CallError::Busy { .. } | CallError::CandidatesBusy { .. } | CallError::NoInstance { .. }
             ),
-            remedy: Some(remedy::of_start(&error, lacks_values)),
+            remedy: Some(remedy::of_start(kind, &error, lacks_values)),
             ..times.rejection(format!("the module does not start: {error}"))
         })?;
         let version = Version { label, module, requests: Arc::default() };

@@ -4,7 +4,6 @@
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use host_http::client_net::ClientNet;
 use tokio::sync::mpsc::{self, Receiver, Sender};

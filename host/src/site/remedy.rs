@@ -211,8 +211,11 @@ pub(crate) fn of_module(error: &ModuleError, language: Language) -> String {
 
 /// Returns the remedy for a module that does not start. `lacks_values` says whether the module
 /// takes configuration values, but was given none.
-pub(crate) fn of_start(error: &CallError, lacks_values: bool) -> String {
+pub(crate) fn of_start(kind: Kind, error: &CallError, lacks_values: bool) -> String {
     match error {
+        CallError::Deadline { .. } if kind == Kind::Component => {
+            "do less while it is instantiated, or allow more time by --deadline".into()
+        }
         CallError::Deadline { .. } => {
             format!(
                 "do less in `{}` or `{}`, or allow more time by --deadline",
@@ -227,6 +230,9 @@ pub(crate) fn of_start(error: &CallError, lacks_values: bool) -> String {
             "try again when the others are done".into()
         }
         CallError::NoInstance { .. } => "give the system more memory".into(),
+        _ if kind == Kind::Component => {
+            "fix what runs while it is instantiated, or allow more memory by --memory-max".into()
+        }
         _ => {
             let values = if lacks_values { ", or give it its values (--var, --secret)" } else { "" };
             let (initialize, configure) = (abi::INITIALIZE, abi::CONFIGURE);

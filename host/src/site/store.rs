@@ -155,7 +155,9 @@ impl Store {
         all.push(kept);
         let all = progress.left.iter().cloned().chain(all).collect();
         // A rollout in progress ends when the version is published.
-        dir.save(&State { has_served, ..State::new(number, next_number, progress.considered.clone(), all) })?;
+        let mut state = State::new(number, next_number, progress.considered.clone(), all);
+        state.has_served = has_served;
+        dir.save(&state)?;
         (progress.first, progress.rollout) = (Some(number), None);
         Ok(())
     }

@@ -104,6 +104,14 @@ impl CompiledHandler {
         })
     }
 
+    /// Returns the kind of the handler.
+    pub fn kind(&self) -> Kind {
+        match self {
+            CompiledHandler::Bytes(_) => Kind::Module,
+            CompiledHandler::Component(_) => Kind::Component,
+        }
+    }
+
     /// Returns whether the handler takes values.
     pub fn takes_values(&self) -> bool {
         match self {

@@ -9,7 +9,7 @@ use crate::instrument::Reset;
 use crate::module_error::ModuleError;
 
 /// Size of a page, the unit of a memory's size, in bytes.
-const PAGE: u64 = 65_536;
+pub(super) const PAGE: u64 = 65_536;
 
 /// Longest name of an import that is shown in a message, in bytes.
 const NAME_MAX: usize = 100;

@@ -10,6 +10,7 @@ use crate::component::state::State;
 use crate::engine::Engine;
 use crate::module;
 use crate::module_error::{ModuleError, one_line};
+use crate::verify::PAGE;
 
 /// A compiled component that can be started.
 #[derive(Clone)]
@@ -93,8 +94,8 @@ impl SharedComponent {
 /// when the component starts.
 fn check_memory(component: &wasmtime::component::Component, engine: &Engine) -> Result<(), ModuleError> {
     let limit = engine.limits().memory_max;
-    let minimum = component.resources_required().and_then(|needed| needed.max_initial_memory_size);
-    match minimum {
+    let pages = component.resources_required().and_then(|needed| needed.max_initial_memory_size);
+    match pages.map(|pages| pages.saturating_mul(PAGE)) {
         Some(minimum) if minimum > limit as u64 => Err(ModuleError::MemoryTooLarge { minimum, limit }),
         _ => Ok(()),
     }

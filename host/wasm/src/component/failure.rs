@@ -38,21 +38,15 @@ fn own_cause(error: &wasmtime::Error, state: &State) -> Option<String> {
     if let Some(I32Exit(status)) = error.downcast_ref() {
         return Some(format!("it ended by wasi:cli/exit with status {status}"));
     }
-    match error.downcast_ref() {
-        Some(FieldMapError::TotalSizeTooBig | FieldMapError::TooManyFields) => {
-            return Some(format!(
-                "its fields take more than the {} bytes of a head (--response-head-max)",
-                state.response_head_max
-            ));
-        }
-        _ => {}
+    if let Some(FieldMapError::TotalSizeTooBig | FieldMapError::TooManyFields) = error.downcast_ref() {
+        let limit = state.response_head_max;
+        return Some(format!("its fields take more than the {limit} bytes of a head (--response-head-max)"));
     }
-    match error.downcast_ref() {
-        Some(ResourceTableError::Full) => Some(format!(
+    matches!(error.downcast_ref(), Some(ResourceTableError::Full)).then(|| {
+        format!(
             "it holds more than {RESOURCES_MAX} streams, bodies, field lists and waits at a time (this limit is fixed)"
-        )),
-        _ => None,
-    }
+        )
+    })
 }
 
 /// Converts the error of an instantiation: a trap or deadline is the component's fault, anything

@@ -49,7 +49,9 @@ struct Lines {
 
 /// What standard error has said of a panic in Rust: its place in one line, and its message in the
 /// next one.
+#[derive(Default)]
 enum Panic {
+    #[default]
     None,
     At(String),
     Told(String),
@@ -158,12 +160,6 @@ impl Drop for Lines {
     fn drop(&mut self) {
         self.end(Output::Stdout);
         self.end(Output::Stderr);
-    }
-}
-
-impl Default for Panic {
-    fn default() -> Panic {
-        Panic::None
     }
 }
 
