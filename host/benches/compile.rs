@@ -100,8 +100,9 @@ fn all_bombs() {
     }
 }
 
-/// System calls that strace makes fail. The second text names the error, the first call that fails,
-/// and the step to the next failing call, in the syntax of strace.
+/// Failures that strace injects into system calls. Each entry contains the name of the system call
+/// and, in the syntax of strace, the error, the number of the first call that fails, and the step
+/// to the next one.
 const FAULTS: [(&str, &str); 12] = [
     ("clone3", "error=EAGAIN:when=1+2"),
     ("clone", "error=EAGAIN:when=1+2"),
@@ -117,7 +118,8 @@ const FAULTS: [(&str, &str); 12] = [
     ("accept4", "error=EMFILE:when=1+2"),
 ];
 
-/// Checks that the server survives each of [`FAULTS`], and afterwards swaps and answers.
+/// Checks that the server survives the failures of each system call in [`FAULTS`], and that it can
+/// swap and answer requests afterwards.
 fn faults() {
     for (call, fault) in FAULTS {
         let deployment = Deployment::new();

@@ -35,7 +35,8 @@ const TRIES: usize = 10;
 /// Time for which the journal collects requests before a swap.
 const COLLECTED: Duration = Duration::from_secs(3);
 
-/// Maximum wait for the end of a rollout, or for the watch after a swap to undo it.
+/// Maximum wait for the end of a rollout, or for the server to roll back a bad version after a
+/// swap.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Interval at which the state of the server is polled.
@@ -256,8 +257,8 @@ fn canary() {
     }
 }
 
-/// Returns the kind of evidence because of which a rollout was rejected: `share`, `failures` or
-/// `times`; otherwise the state of the rollout, and the cause.
+/// Returns the kind of evidence that caused a rollout to be rejected: `share`, `failures` or
+/// `times`. If the cause names none of them, returns the state of the rollout and the cause.
 fn cause(status: &Value) -> String {
     let cause = text(&status["cause"]);
     let kinds =

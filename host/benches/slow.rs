@@ -16,8 +16,8 @@
 //!
 //! `slowhttptest` polls all of its connections and occupies a core. `nice -n 19` does not entirely
 //! keep it from disturbing the server. So in some turns it attacks a second server of the same
-//! kind. What an attack on the measured server costs beyond such a turn is the cost of slow
-//! clients.
+//! kind. The cost of slow clients is the difference between these turns and those in which it
+//! attacks the measured server.
 
 use std::fs;
 use std::io::{Read, Write};

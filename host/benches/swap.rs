@@ -1,4 +1,4 @@
-//! Measures how swaps of the handler affect requests, and which resources they keep.
+//! Measures how swaps of the handler affect requests, and whether swaps leak resources.
 //!
 //! `cargo bench -p host-benches --bench swap -- [latency] [load] [timeline] [drops] [soak]`
 //!
@@ -55,8 +55,8 @@ fn load() {
     });
 }
 
-/// Plots the longest latency in each 20 ms, in which about 32 responses are due, so that a delay by
-/// a swap stands out.
+/// Plots the longest latency in each interval of 20 ms, in which about 32 responses are due, so
+/// that a delay by a swap stands out.
 fn timeline() {
     let mut replaced = Replaced::start(default_handler, &[]);
     // Skips the first requests, which take longer.

@@ -45,7 +45,7 @@ use crate::tls::keeper::Tls;
 /// priority keeps it from delaying the requests of clients.
 const REPLAY_NICE: i32 = 10;
 
-/// Watches of module files, by the name of the site.
+/// Running watches of module files, with the name of the site as the key.
 pub type WatchingBySite = BTreeMap<Arc<str>, Watching>;
 
 /// Engine, threads and folders that all sites of a server share.
@@ -75,7 +75,8 @@ pub struct Loaded {
     plan: SitePlan,
     activator: Activator,
     beginning: Beginning,
-    /// Stamp of the module file, taken before the file was read.
+    /// Stamp of the module file, taken before the file was read, so that later changes of the file
+    /// are detected.
     seen: Option<FileStamp>,
 }
 
@@ -250,8 +251,8 @@ impl Loaded {
     }
 }
 
-/// Starts the sites, the watch of the certificate files, and the recorder of requests. Returns the
-/// state that connections share, and the watches of the module files.
+/// Starts the sites, the watch of the certificate files, and the recorder of failed requests.
+/// Returns the state that all connections share, and the running watches of the module files.
 ///
 /// # Errors
 ///

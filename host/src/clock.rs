@@ -6,11 +6,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use humantime::{Rfc3339Timestamp, format_rfc3339_micros, format_rfc3339_seconds};
 
-/// The last second of the year 9999, counted from 1970.
+/// Time from 1970 to the last second of the year 9999.
 const LAST: Duration = Duration::from_secs(253_402_300_799);
 
-/// Maximum age of a thread's last reading of the system clock. An older one is not used, because
-/// the clock may have been set in the meantime.
+/// Age from which a thread no longer uses its last reading of the system clock, because the clock
+/// may have been set in the meantime.
 const LOOK: Duration = Duration::from_millis(10);
 
 thread_local! {

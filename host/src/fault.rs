@@ -16,15 +16,15 @@ use crate::config::place::Nowhere;
 /// Value of `retry-after` in each response with status 503, in seconds.
 const RETRY_AFTER: &str = "1";
 
-/// Reason why the host, and not the handler, answers a request. Its text says what happened, and
-/// which flag sets the limit, if any. The log has the text; with `--dev`, the response shows it
-/// too.
+/// Reason why the host answers a request itself, instead of the handler. Its message says what
+/// happened and, if a limit was exceeded, which flag sets the limit. The log contains the message;
+/// with `--dev`, the response contains it too.
 #[derive(Debug, Error)]
 pub enum Fault {
     /// The request head, or the framing of the body, is not accepted.
     #[error(transparent)]
     Request(#[from] BadRequest),
-    /// A request of HTTP/2 was refused before its head was written as one of HTTP/1.1.
+    /// An HTTP/2 request was refused before the host converted its head to HTTP/1.1.
     #[error(
         "HTTP/2 does not allow its fields, or they are far longer than a head may be (--head-max), or the connection has \
          enough requests (--h2-streams)"
@@ -181,8 +181,9 @@ impl Fault {
         Entry { name, status, whose }
     }
 
-    /// Returns whether a part of the request may be unread. If so, the host closes an HTTP/1
-    /// connection after the response, because the next bytes may not be the start of a request.
+    /// Returns whether the host may not have read the whole request. If so, the host closes an
+    /// HTTP/1 connection after the response, because the next bytes may not be the start of a
+    /// request.
     pub(crate) fn leaves_unread(&self) -> bool {
         matches!(
             self,

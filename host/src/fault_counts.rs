@@ -17,8 +17,8 @@ pub const RECENT_MAX: usize = 32;
 /// texts are cut.
 pub const TEXT_MAX: usize = 4 << 10;
 
-/// Number of faults since the start of the server, and the latest faults. Only a request with a
-/// fault takes this lock.
+/// Number of each fault since the start of the server, and the latest faults. Requests without a
+/// fault do not take this lock.
 #[derive(Default)]
 pub struct FaultCounts(Mutex<Faults>);
 

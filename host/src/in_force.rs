@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub struct InForce<T>(Mutex<Arc<T>>);
 
 impl<T> InForce<T> {
-    /// Creates the holder with the first value.
+    /// Shares `value` until [`InForce::set`] replaces it.
     pub fn new(value: T) -> InForce<T> {
         InForce(Mutex::new(Arc::new(value)))
     }

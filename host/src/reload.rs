@@ -52,7 +52,7 @@ struct Change {
     removed: Vec<Arc<Site>>,
 }
 
-/// Site in the new configuration.
+/// Site in the new configuration, with its settings.
 struct NewSite {
     plan: SitePlan,
     demand: Demand,
@@ -68,7 +68,8 @@ impl Reloader {
     }
 
     /// Waits for a reload in progress, and blocks further reloads until the returned guard is
-    /// dropped. The guard has the watches of the module files, or [`None`] after an upgrade.
+    /// dropped. The guard gives access to the watches of the module files; it holds [`None`] after
+    /// an upgrade.
     pub async fn hold(&self) -> tokio::sync::MutexGuard<'_, Option<WatchingBySite>> {
         self.watching.lock().await
     }
@@ -211,13 +212,13 @@ impl Reloader {
         Ok(())
     }
 
-    /// Commits the change of all sites. Returns the outcomes, and the names of the sites that could
-    /// not be changed, with the causes. A cause is, for example, that another change was ordered
-    /// after the preparation.
+    /// Commits the change of all sites. Returns the outcomes, and the sites that could not be
+    /// changed, each with the cause (for example, that a newer change was ordered after the
+    /// preparation).
     ///
     /// # Errors
     ///
-    /// One line for each site, when all sites that are also in the new configuration fail. Then no
+    /// One line for each site, if none of the sites in `kept` could be changed. In this case, no
     /// site is added or removed either.
     async fn commit(
         &self,
@@ -265,8 +266,8 @@ impl Reloader {
         Ok((outcomes, failures))
     }
 
-    /// Starts, replaces or ends the watch of the module file of a site, as the new configuration
-    /// says. Keeps a watch whose path and mode are the same.
+    /// Makes the watch of a site's module file match the new configuration: starts, replaces or
+    /// ends it. Keeps the existing watch if its path and mode are unchanged.
     fn watch_again(
         &self,
         watching: &mut WatchingBySite,
@@ -322,14 +323,14 @@ async fn commit(
     Err(SUPERSEDED.into())
 }
 
-/// Adds the name of the site to the front of a message. Leaves the message unchanged for the
-/// default site, or if it names a site already.
+/// Puts the name of the site in front of a message. Returns the message unchanged for the default
+/// site, or if the message already names a site.
 fn of_site(name: &str, cause: String) -> String {
     if name == DEFAULT || cause.starts_with("site ") { cause } else { format!("site {name}: {cause}") }
 }
 
-/// Parses the command line `line` of the server again, with the configuration file and the files
-/// that the configuration names.
+/// Parses the command line `line` of the server again, and reads the configuration file and the
+/// files that the configuration names.
 ///
 /// # Errors
 ///

@@ -1,5 +1,5 @@
-//! The default handler, written in Rust without the SDK. Shows the least that the SDK has to do for
-//! a module.
+//! The default handler, written in Rust without the SDK. Shows the work that the SDK does for a
+//! module.
 //!
 //! For each request, the host calls `alloc` and `handle` once, and then resets all memory. So this
 //! code never frees memory, and writes to a static are lost after the request.
@@ -34,9 +34,10 @@ unsafe extern "C" {
     static __heap_base: u8;
 }
 
-/// Returns the address at which the host then writes the request. Returns 0 if there is no room;
-/// the client then gets status 413. Grows the memory only if necessary, because the host cannot
-/// reuse an instance whose memory has grown, and a new instance takes time to create.
+/// Reserves memory for a request of `length` bytes. Returns the address at which the host will
+/// write the request, or 0 if there is no room; the client then gets status 413. Grows the memory
+/// only if necessary, because the host cannot reuse an instance whose memory has grown, and a new
+/// instance takes time to create.
 #[unsafe(no_mangle)]
 extern "C" fn alloc(length: u32) -> u32 {
     let start = (&raw const __heap_base).addr();
@@ -45,8 +46,8 @@ extern "C" fn alloc(length: u32) -> u32 {
     if missing > 0 && wasm32::memory_grow::<0>(missing) == usize::MAX { 0 } else { start as u32 }
 }
 
-/// Handles the request at an address. Returns the address and the length of the response, packed
-/// into one number.
+/// Handles the request that the host has written at `address`. Returns the address and the length
+/// of the response, packed into one number.
 ///
 /// # Safety
 ///

@@ -21,37 +21,37 @@
 //! request is one HTTP/1.1 message with lower-case field names and a body that is not chunked. The
 //! response is one HTTP/1.1 message, too. A [`Span`] is packed into one `i64`.
 
-/// Name of the export of the linear memory, into which all addresses of the contract point.
+/// Name of the exported linear memory. All addresses in this file are addresses in it.
 pub const MEMORY: &str = "memory";
-/// Name of the export `(length: i32) -> i32`, which makes room for the request or for the values
-/// and returns the address, or [`NO_ROOM`].
+/// Name of the exported function `(length: i32) -> i32`. It reserves memory for the request or for
+/// the values of the site, and returns the address, or [`NO_ROOM`].
 pub const ALLOC: &str = "alloc";
-/// Name of the export `(address: i32, length: i32) -> i64`, which handles the request at an address
-/// and returns the packed [`Span`] of the response.
+/// Name of the exported function `(address: i32, length: i32) -> i64`. It handles the request at an
+/// address, and returns the packed [`Span`] of the response.
 pub const HANDLE: &str = "handle";
-/// Name of the optional export `()` for start-up work, which the host calls before any request.
-/// Every request starts from the state that the call leaves.
+/// Name of an optional exported function without parameters or results, which the host calls for
+/// start-up work before any request. Every request starts from the state that the call leaves.
 pub const INITIALIZE: &str = "_initialize";
-/// Name of the optional export `(address: i32, length: i32)`, which takes the values. The host
-/// calls it after [`INITIALIZE`], even if there are no values. Every request starts from the state
-/// that both calls leave.
+/// Name of an optional exported function `(address: i32, length: i32)`, which takes the values of
+/// the site. The host calls it after [`INITIALIZE`], even if there are no values. Every request
+/// starts from the state that both calls leave.
 pub const CONFIGURE: &str = "configure";
-/// Name of the optional export `() -> i64`, which the host calls after a trap, and which returns
-/// the packed [`Span`] of the text of the panic.
+/// Name of an optional exported function `() -> i64`, which the host calls after a trap. It returns
+/// the packed [`Span`] of the panic message.
 pub const PANIC_MESSAGE: &str = "panic_message";
 
-/// Name of the module from which a handler imports [`LOG`] and [`RANDOM`], which the host offers.
+/// Module name under which a handler imports [`LOG`] and [`RANDOM`] from the host.
 pub const HOST: &str = "host";
-/// Name of the import `(level: i32, address: i32, length: i32)` of [`HOST`], which writes a line of
-/// UTF-8 text to the host's log. The level is an index into [`LOG_LEVELS`].
+/// Name of the imported function `(level: i32, address: i32, length: i32)` of [`HOST`]. It writes a
+/// line of UTF-8 text to the host's log. The level is an index into [`LOG_LEVELS`].
 pub const LOG: &str = "log";
 /// Names of the log levels 0 to 4. The host treats a greater number as level 4.
 pub const LOG_LEVELS: [&str; 5] = ["error", "warn", "info", "debug", "trace"];
-/// Name of the import `() -> i64` of [`HOST`], which returns 64 random bits. The host derives them
-/// from the seed of the request.
+/// Name of the imported function `() -> i64` of [`HOST`], which returns 64 random bits. The host
+/// derives them from the seed of the request.
 pub const RANDOM: &str = "random";
 
-/// Result of [`ALLOC`] when the memory has no room.
+/// Result of [`ALLOC`] when the memory has no room for the request or the values.
 pub const NO_ROOM: u32 = 0;
 
 /// Maximum total length of the encoded values of a site, in bytes.

@@ -18,7 +18,8 @@ const fn equal(word: u64, byte: u8) -> u64 {
     below(word ^ (ONES * byte as u64), 1)
 }
 
-/// Returns the number of bytes before the first one whose top bit is set in the result of `stops`.
+/// Returns the number of bytes before the first one that `stops` marks. `stops` gets words of eight
+/// bytes, and marks bytes by setting their top bits in its result.
 #[inline(always)]
 fn run(bytes: &[u8], stops: impl Fn(u64) -> u64) -> usize {
     let (words, tail) = bytes.as_chunks::<8>();

@@ -98,7 +98,7 @@ impl<'a> SetCookie<'a> {
     ///
     /// # Panics
     ///
-    /// When [`SetCookie::new`] panics.
+    /// Under the same conditions as [`SetCookie::new`].
     #[track_caller]
     pub const fn removal(name: &'a str) -> Self {
         SetCookie::new(name, "").max_age(0)

@@ -128,8 +128,8 @@ impl Cors {
         self
     }
 
-    /// Adds the fields of the policy to a response. Adds at most `vary` if the policy does not allow
-    /// the origin of the request.
+    /// Adds the fields of the policy to a response. If the policy does not allow the origin of the
+    /// request, adds at most the field `vary`.
     pub(crate) fn apply<'a>(&self, request: &Request<'a>, mut response: Response<'a>) -> Response<'a> {
         let is_listed = |origin: &&[u8]| match self.origins {
             Some(origins) => origins.iter().any(|listed| listed.as_bytes() == *origin),

@@ -95,7 +95,7 @@ impl<'k> SigningKeys<'k> {
     ///
     /// # Panics
     ///
-    /// When [`SetCookie::new`] panics.
+    /// Under the same conditions as [`SetCookie::new`].
     pub fn cookie<'n>(
         &self,
         request: Request<'_>,
@@ -118,9 +118,9 @@ impl<'k> SigningKeys<'k> {
         SetCookie::new(name, str::from_utf8(room).unwrap_or_default()).max_age(seconds)
     }
 
-    /// Returns the value of the first cookie of this name that one of the keys has
-    /// signed and that has not expired. `None` if there is no such cookie, or the request
-    /// did not come from a host and so has no time.
+    /// Returns the value of the first cookie of this name that one of the keys has signed and that
+    /// has not expired. `None` if there is no such cookie, or the request does not state its time,
+    /// because it did not come from a host.
     pub fn read_cookie<'a>(&self, request: Request<'a>, name: &str) -> Option<&'a str> {
         let now = request.time()?.as_secs();
         let named = request.cookies().filter(|(each, _)| *each == name.as_bytes());
@@ -145,7 +145,7 @@ fn mac(key: &[u8], message: &[&[u8]]) -> Hmac<Sha256> {
     mac
 }
 
-/// Writes two hexadecimal digits for each byte, as far as there is room.
+/// Writes two hexadecimal digits into `room` for each byte. Leaves out bytes that do not fit.
 pub(crate) fn write_hex(bytes: &[u8], room: &mut [u8]) {
     let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' + value - 10 };
     for (pair, byte) in room.as_chunks_mut::<2>().0.iter_mut().zip(bytes) {

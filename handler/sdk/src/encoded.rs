@@ -6,8 +6,8 @@
 use core::fmt;
 use core::str::{self, FromStr};
 
-/// A piece of a request that may be percent-encoded: a path parameter, a name or
-/// value of a query or form, the value of a cookie.
+/// A piece of a request that may be percent-encoded: a path parameter, a name or value of a query
+/// or form, or the value of a cookie.
 ///
 /// Comparing and decoding need no allocator:
 ///

@@ -84,10 +84,10 @@ macro_rules! export {
     };
 }
 
-/// Defines the panic handler, and the export `_initialize` if there are states to prepare. A macro
-/// of its own, because the SDK's feature `std` selects it or the one below: in
-/// [`export!`](crate::export!), a `cfg` would refer to the features of the crate that uses the
-/// macro.
+/// Defines the panic handler, and the export `_initialize` if there are states to prepare. Part of
+/// [`export!`](crate::export!). It is a separate macro, because a `cfg` inside
+/// [`export!`](crate::export!) would test the features of the crate that uses the macro, not those
+/// of the SDK.
 #[cfg(not(feature = "std"))]
 #[doc(hidden)]
 #[macro_export]
@@ -108,8 +108,9 @@ macro_rules! __on_start_and_panic {
     };
 }
 
-/// Defines the export `_initialize`, which sets the panic hook and prepares the states. The
-/// standard library defines the panic handler, which calls the hook.
+/// Defines the export `_initialize`, which sets the panic hook and prepares the states; replaces
+/// the macro above if the SDK's feature `std` is on. The standard library defines the panic
+/// handler, which calls the hook.
 #[cfg(feature = "std")]
 #[doc(hidden)]
 #[macro_export]

@@ -33,8 +33,8 @@ pub(crate) fn values() -> &'static str {
     VALUES.get()
 }
 
-/// Calls a function while this thread has these encoded values. Then restores the previous values,
-/// even if the function panics.
+/// Sets the values of this thread to `encoded` while it calls a function. Restores the previous
+/// values afterwards, even if the function panics.
 pub(crate) fn with_values<R>(encoded: &'static str, call: impl FnOnce() -> R) -> R {
     struct Before(&'static str);
     impl Drop for Before {

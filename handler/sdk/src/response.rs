@@ -124,7 +124,8 @@ impl<'a> Response<'a> {
     ///
     /// # Panics
     ///
-    /// When [`Response::field`] panics, or there are [`FIELDS_MAX`] fields already.
+    /// Under the same conditions as [`Response::field`], and when there are [`FIELDS_MAX`] fields
+    /// already, even of the same name.
     #[must_use]
     #[track_caller]
     pub fn add_field(mut self, name: &'a str, value: impl Content<'a>) -> Self {
@@ -147,7 +148,7 @@ impl<'a> Response<'a> {
     ///
     /// # Panics
     ///
-    /// When [`Response::add_field`] panics.
+    /// When there are [`FIELDS_MAX`] fields already, or the name contains control bytes.
     #[must_use]
     #[track_caller]
     pub fn vary(mut self, name: &'a str) -> Self {
@@ -273,8 +274,8 @@ impl<'a> Response<'a> {
         self.body
     }
 
-    /// Returns `response` with the body of this page, and with those fields of the page that
-    /// `response` lacks.
+    /// Fills in an error response from this page: returns `response` with the body of the page, and
+    /// with those fields of the page that `response` lacks.
     pub(crate) fn under(&self, response: &Response<'a>) -> Self {
         let own = self
             .fields

@@ -11,7 +11,7 @@ use super::steady::{ask, connect};
 use super::{native, nginx};
 use crate::harness::{self, Folder, fixture};
 
-/// Pause between two attempts to reach a server that starts.
+/// Pause between two attempts to connect to a server that has just been started.
 pub const PAUSE: Duration = Duration::from_millis(10);
 
 /// Maximum wait until a server answers.

@@ -3,8 +3,8 @@
 use super::percentile;
 use super::sheet::{AREA, Sheet};
 
-/// Left edge of the area inside the axes in a plot of bars, whose names are to the left of the
-/// area.
+/// Left edge of the area inside the axes in a bar chart. The names of the bars are to the left of
+/// it.
 const BESIDE_NAMES: f64 = 190.0;
 
 /// Colours that colour-blind readers can tell apart (Okabe and Ito).
@@ -21,7 +21,7 @@ pub struct Plot {
 
 /// An axis of a plot.
 pub struct Axis {
-    /// Quantity and unit.
+    /// Label of the axis: quantity and unit.
     pub what: &'static str,
     pub scale: Scale,
     /// Formats the number at a tick.
@@ -30,9 +30,9 @@ pub struct Axis {
 
 #[derive(Clone, Copy, PartialEq)]
 pub enum Scale {
-    /// Starts at zero.
+    /// Linear scale that starts at zero.
     Linear,
-    /// Logarithmic.
+    /// Logarithmic scale.
     Log,
 }
 
@@ -135,7 +135,7 @@ impl Axis {
     }
 }
 
-/// Yields 1, 2, 5, 10, 20 and so on, from the power of ten at or below a number.
+/// Yields the series 1, 2, 5, 10, 20 and so on, from the power of ten at or below `number`.
 fn rounds(number: f64) -> impl Iterator<Item = f64> {
     let first = number.log10().floor() as i32;
     (first..).flat_map(|decade| [1.0, 2.0, 5.0].map(|digit| digit * 10f64.powi(decade)))

@@ -12,7 +12,8 @@ use crate::harness::status_kib;
 /// Number of file descriptors that a bench or a server needs besides those of connections.
 const SPARE: usize = 200;
 
-/// Number of clock ticks in a second, on every Linux. utime and stime are counted in ticks.
+/// Number of clock ticks in a second, which is the same on every Linux system. The kernel counts
+/// processor time (utime and stime) in ticks.
 const TICKS: u64 = 100;
 
 /// Returns the ids of a process and its running children.

@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::process::{Child, Command, Stdio};
 
-/// A program that is ended when dropped.
+/// A running program, which is ended when this value is dropped.
 pub struct Program(pub Child);
 
 impl Program {

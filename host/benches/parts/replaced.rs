@@ -16,8 +16,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Name of the module file.
 const FILE: &str = "handler.wasm";
 
-/// A server and its module file. `variant` creates each module for the file from the number of the
-/// version that the module becomes.
+/// A server and its module file. `variant` returns the module for a version, given the number of
+/// the version.
 pub struct Replaced {
     pub server: Server,
     folder: Folder,
@@ -35,8 +35,8 @@ impl Replaced {
         Replaced { server: Server::with(&arguments), folder, number: 1, variant }
     }
 
-    /// Replaces the module file with the next variant, by renaming a new file. Returns the time
-    /// just before the rename.
+    /// Replaces the module file with the module of the next version, by renaming a new file to its
+    /// name. Returns the time just before the rename.
     pub fn rename(&mut self) -> Instant {
         self.number += 1;
         let new = self.folder.file("new");
@@ -46,8 +46,8 @@ impl Replaced {
         since
     }
 
-    /// Replaces the module file with the next variant, and sends SIGHUP to the server, so that it
-    /// reads the file even if it does not watch the file.
+    /// Replaces the module file with the module of the next version, and sends SIGHUP to the
+    /// server. The signal makes the server read the file even if it does not watch the file.
     pub fn replace(&mut self) {
         self.rename();
         self.server.signal("HUP");

@@ -11,7 +11,7 @@ use super::{high, median, milliseconds};
 /// Timeout for connecting, and for each read of a response.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Rate of requests: each of some connections sends one request per interval.
+/// Rate of requests: on each of `connections` connections, one request per `interval`.
 #[derive(Clone, Copy)]
 pub struct Rate {
     pub connections: u32,
@@ -25,8 +25,8 @@ pub const CALM: Rate = Rate { connections: 4, interval: Duration::from_millis(20
 /// Response times that clients measured, and the number of failed requests.
 #[derive(Default)]
 pub struct Seen {
-    /// For each request on a connection that stays open: when it was due, as the time since the
-    /// start, and the milliseconds from then to its response.
+    /// One entry for each request on a connection that stays open: the time at which it was due,
+    /// since the start of the load, and the milliseconds from that time to the response.
     pub answers: Vec<(Duration, f64)>,
     /// For each new connection: the milliseconds to open it and get one response.
     pub new: Vec<f64>,

@@ -12,8 +12,8 @@ use crate::harness::Folder;
 /// Time that strace needs to attach to all threads.
 const ATTACHING: Duration = Duration::from_millis(500);
 
-/// Calls `meanwhile`, and counts the system calls of a process and its children during that time.
-/// Returns the result of `meanwhile`, and the counts, highest first; None if strace is not
+/// Calls `meanwhile`, and counts the system calls of a process and its children during the call.
+/// Returns the result of `meanwhile`, and the counts, highest first. Returns None if strace is not
 /// installed.
 pub fn count<T>(
     folder: &Folder,

@@ -229,8 +229,8 @@ fn stated_length(fields: Fields<'_>) -> Result<Option<u64>, InvalidResponse> {
 }
 
 /// Checks the `content-length` of the handler (`stated`) against the length of its body (`actual`).
-/// Returns the `content-length` for the client: also for a body that is not sent because of HEAD,
-/// but none with status 204.
+/// Returns the `content-length` for the client, also for a response to HEAD, whose body is not
+/// sent. Returns none for a response with status 204.
 fn content_length(
     status: u16,
     stated: Option<u64>,

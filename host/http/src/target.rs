@@ -40,8 +40,8 @@ pub enum BadTarget {
 }
 
 impl<'a> Target<'a> {
-    /// Determines the form of a target. The caller has checked its characters. `schemes` are those
-    /// that are allowed in a URL.
+    /// Determines the form of a target, whose characters the caller has checked. `schemes` are the
+    /// schemes that are allowed in a target that is a URL.
     pub(super) fn new(method: &str, target: &'a str, schemes: &[&str]) -> Result<Target<'a>, BadTarget> {
         if method == "CONNECT" {
             return match target.rsplit_once(':') {

@@ -1,4 +1,4 @@
-//! Tests the handling of HTTP/2 frames from clients, with some connections and random changes of
+//! Tests the handling of HTTP/2 frames from clients, with example connections and random changes of
 //! them. The seed is fixed.
 
 #![allow(

@@ -1,5 +1,5 @@
-//! One attempt to get a certificate for a domain: in the ways that there are, until the authority has
-//! seen that the domain leads here.
+//! One attempt to get a certificate for a domain. Tries the challenge types in turn, until one of
+//! them proves to the authority that this server controls the domain.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -18,10 +18,10 @@ use crate::config::acme::{AcmeFlags, Domain};
 use crate::tls::certificate::Certificate;
 use crate::tls::keeper::Tls;
 
-/// Longest time of one attempt.
+/// Maximum duration of one attempt.
 pub const ATTEMPT_TIMEOUT: Duration = Duration::from_secs(300);
 
-/// What an attempt needs.
+/// One attempt to get a certificate for a domain.
 pub(super) struct Attempt<'a> {
     pub(super) domain: &'a Domain,
     pub(super) flags: &'a AcmeFlags,
@@ -29,7 +29,8 @@ pub(super) struct Attempt<'a> {
 }
 
 impl Attempt<'_> {
-    /// Gets a certificate, keeps it, and publishes it. Returns when it is to be renewed.
+    /// Gets a certificate, saves it in the folder of ACME, and publishes it. Returns the time at
+    /// which to renew the certificate.
     pub(super) async fn run(&self, kept: &mut Kept, ways: &[Way]) -> Result<SystemTime, Failure> {
         match timeout(ATTEMPT_TIMEOUT, self.try_ways(kept, ways)).await {
             Ok(text) => self.take(kept, &text?),
@@ -37,8 +38,9 @@ impl Attempt<'_> {
         }
     }
 
-    /// Tries the ways until the authority has seen that the domain leads here, the one first that has
-    /// worked last. What is begun is written before: this process may not live to see its end.
+    /// Tries the challenge types in turn, first the one that succeeded last. Returns the private
+    /// key and the certificate chain in PEM. Saves the plans before each order, so that the order
+    /// counts even if the process ends during it.
     async fn try_ways(&self, kept: &mut Kept, ways: &[Way]) -> Result<String, Failure> {
         let Attempt { domain, flags, .. } = *self;
         let config = roots::config(flags.acme_ca.as_deref(), self.tls.provider());
@@ -89,7 +91,8 @@ impl Attempt<'_> {
             .unwrap_or_else(|| Step::Order.failed("there is no way to prove that the domain leads here")))
     }
 
-    /// Checks a certificate, keeps it, and publishes it. Returns when it is to be renewed.
+    /// Checks a certificate, saves it in the folder of ACME, and publishes it. `text` is its
+    /// private key and chain in PEM. Returns the time at which to renew the certificate.
     fn take(&self, Kept { store, .. }: &Kept, text: &str) -> Result<SystemTime, Failure> {
         let domain = self.domain;
         let wrong = |error: anyhow::Error| Step::Certificate.failed(format!("{error:#}"));

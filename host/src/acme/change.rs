@@ -1,4 +1,5 @@
-//! Prepares what a reload changes of the certificates, and checks the flags of ACME.
+//! Prepares the changes that a reload of the configuration makes to certificates, and checks the
+//! flags of ACME.
 
 use std::sync::Arc;
 
@@ -10,7 +11,8 @@ use crate::config::tls::TlsFlags;
 use crate::tls::keeper::{self, Tls};
 use crate::tls::terms;
 
-/// Change of the configuration that is ready.
+/// Validated change of the certificates and of the flags of ACME, which [`Change::publish`]
+/// applies.
 pub struct Change {
     acme: Option<Arc<Acme>>,
     flags: AcmeFlags,
@@ -18,7 +20,8 @@ pub struct Change {
 }
 
 impl Change {
-    /// Publishes certificates, and orders those that are missing. What has failed is tried again.
+    /// Publishes the certificates that were read from files, and applies the flags of ACME. Missing
+    /// certificates are then ordered, and failed orders are tried again.
     pub fn publish(self) {
         self.ready.into_iter().for_each(keeper::Ready::publish);
         if let Some(acme) = self.acme {
@@ -27,11 +30,11 @@ impl Change {
     }
 }
 
-/// Prepares what a reload of the configuration changes.
+/// Reads the certificates, and checks the flags, for a reload of the configuration.
 ///
 /// # Errors
 ///
-/// As [`Tls::prepare`] and [`store::check`], and when TLS is to be turned on or off.
+/// When [`Tls::prepare`] or [`store::check`] fails, or the reload would turn TLS on or off.
 pub async fn prepare(
     tls: Option<Arc<Tls>>,
     acme: Option<Arc<Acme>>,
@@ -51,11 +54,12 @@ pub async fn prepare(
     prepared.map_err(|error: anyhow::Error| format!("{error:#}"))
 }
 
-/// Checks that the file of authorities can be used, without a look at the folder.
+/// Checks that the file with root certificates (`--acme-ca`) can be used. Does not check the folder
+/// of ACME, which [`store::check`] does.
 ///
 /// # Errors
 ///
-/// As [`store::check`].
+/// When the file cannot be used.
 pub fn check_file(flags: &AcmeFlags) -> anyhow::Result<()> {
     flags.acme_ca.as_deref().map_or(Ok(()), |file| roots::config(Some(file), &terms::provider()).map(drop))
 }

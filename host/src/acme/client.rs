@@ -1,5 +1,6 @@
-//! Requests to the certificate authority, each over a connection of its own: there are a dozen for a
-//! certificate, every few weeks. Each has a time, and each answer a size.
+//! Sends HTTPS requests to the certificate authority. Each request uses a new connection, because a
+//! certificate needs only about a dozen requests every few weeks. The duration of a request and the
+//! size of a response are limited.
 
 use std::error::Error as StdError;
 use std::fmt::Write as _;
@@ -25,38 +26,40 @@ use tokio_rustls::TlsConnector;
 
 use crate::acme::failure::ComeBack;
 
-/// Longest time of a request, from the name of its server to the end of its answer.
+/// Maximum duration of a request, from the lookup of the server's name to the end of the response.
 pub const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Largest answer in bytes.
+/// Maximum size of the body of a response, in bytes.
 pub const ANSWER_MAX: usize = 1 << 20;
 
-/// Longest time after which the authority may ask to come back.
+/// Maximum time to wait. A longer time in the field `retry-after` of a response is reduced to this.
 pub const RETRY_AFTER_MAX: Duration = Duration::from_secs(24 * 3600);
 
-/// Port of https.
+/// Default port of HTTPS.
 const PORT: u16 = 443;
 
-/// Name of this program for the authority (RFC 8555, section 6.1).
+/// Value of `user-agent`, which identifies this program to the authority (RFC 8555, section 6.1).
 const AGENT: &str = concat!("host/", env!("CARGO_PKG_VERSION"));
 
 /// Client of a certificate authority.
 #[derive(Clone)]
 pub struct Client {
     config: Arc<ClientConfig>,
-    /// When the authority has asked to come back, of the latest answer that was an error.
+    /// Wait that the latest error response requested in `retry-after`; [`None`] if it requested
+    /// none.
     come_back: Arc<Mutex<Option<ComeBack>>>,
 }
 
 type Answer = Pin<Box<dyn Future<Output = Result<BytesResponse, Error>> + Send>>;
 
 impl Client {
-    /// Creates a client.
+    /// Creates a client that uses this TLS configuration.
     pub fn new(config: Arc<ClientConfig>) -> Client {
         Client { config, come_back: Arc::default() }
     }
 
-    /// Returns when the authority has asked to come back.
+    /// Returns the wait that the latest error response requested in `retry-after`; [`None`] if it
+    /// requested none.
     pub fn come_back(&self) -> Option<ComeBack> {
         *self.come_back.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -112,8 +115,9 @@ impl HttpClient for Client {
     }
 }
 
-/// Returns for how long the authority does not want to be asked, and lets the answer say so: the library
-/// adds to the clock what it finds there, and no clock has room for every number.
+/// Returns the wait that `retry-after` requests, at most [`RETRY_AFTER_MAX`]. Also replaces the
+/// value of the field with the bounded wait, because the library instant_acme adds the value to the
+/// current time, which would overflow with a very large value.
 fn bound_wait(fields: &mut HeaderMap) -> Option<Duration> {
     let value = fields.remove(RETRY_AFTER)?;
     let value = value.to_str().ok()?.trim();
@@ -128,7 +132,7 @@ fn bound_wait(fields: &mut HeaderMap) -> Option<Duration> {
     Some(wait)
 }
 
-/// Returns the host and the port of a URL.
+/// Returns the host and the port of an `https` URL. Returns an error for any other URL.
 fn place(url: &Uri) -> Result<(&str, u16), String> {
     let host = url.host().unwrap_or_default();
     if url.scheme() != Some(&Scheme::HTTPS) || host.is_empty() {
@@ -137,7 +141,7 @@ fn place(url: &Uri) -> Result<(&str, u16), String> {
     Ok((host.trim_start_matches('[').trim_end_matches(']'), url.port_u16().unwrap_or(PORT)))
 }
 
-/// Says why there is no TLS with the server.
+/// Returns the error message for a failed TLS handshake.
 fn untrusted(error: &io::Error) -> String {
     let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match of_tls {
@@ -148,7 +152,7 @@ fn untrusted(error: &io::Error) -> String {
     }
 }
 
-/// Returns an error with its causes.
+/// Formats an error with its causes, in one line.
 fn told(error: &dyn StdError) -> String {
     let (mut text, mut next) = (error.to_string(), error.source());
     while let Some(cause) = next {

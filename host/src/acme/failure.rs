@@ -1,4 +1,4 @@
-//! Why a certificate was not got: the step that has failed, the cause, and what to look at.
+//! Failures to get a certificate: the step that failed, the cause, and a hint for the operator.
 
 use std::fmt;
 use std::time::Instant;
@@ -7,13 +7,14 @@ use host_http::quote::quoted;
 use instant_acme::Error;
 use serde::{Deserialize, Serialize};
 
-/// Longest cause in bytes. Much of it comes from the certificate authority.
+/// Maximum length of a cause in bytes; the rest is cut off. Much of the text comes from the
+/// certificate authority.
 pub const CAUSE_MAX: usize = 1024;
 
-/// Type of the problem that a nonce is not known (RFC 8555, section 6.5).
+/// Problem type of an error response to a request with an invalid nonce (RFC 8555, section 6.5).
 const BAD_NONCE: &str = "urn:ietf:params:acme:error:badNonce";
 
-/// Type of the problem that an account is not known (RFC 8555, section 6.7).
+/// Problem type of an error response to a request from an unknown account (RFC 8555, section 6.7).
 const NO_ACCOUNT: &str = "urn:ietf:params:acme:error:accountDoesNotExist";
 
 /// Way to prove that a domain leads to this server.
@@ -26,40 +27,41 @@ pub enum Way {
     Http,
 }
 
-/// Step of an order.
+/// Step in which getting a certificate failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// The folder is read or written.
+    /// Opening, reading or writing the folder of ACME (`--acme-dir`).
     Folder,
-    /// The directory is asked, and the account opened.
+    /// Connecting to the authority, and opening or creating the account.
     Account,
-    /// A certificate is ordered.
+    /// Creating an order for a certificate. Also the step of an attempt that took too long.
     Order,
-    /// The authority looks whether the domain leads here.
+    /// Proving to the authority, by this type of challenge, that this server controls the domain.
     Challenge(Way),
-    /// The certificate is made and fetched.
+    /// Creating the private key, and downloading and checking the certificate.
     Certificate,
 }
 
-/// Wish of an authority to be left alone for a while.
+/// Wait that the authority has requested in the field `retry-after` of an error response.
 #[derive(Clone, Copy, Debug)]
 pub struct ComeBack {
-    /// Time at which it may be asked again.
+    /// Time from which requests may be sent again.
     pub at: Instant,
-    /// Whether its server is at fault (5xx), rather than what it was asked for.
+    /// Whether the error response had a status of 500 or above, so that the authority itself has a
+    /// problem, rather than the request.
     pub is_of_server: bool,
 }
 
-/// Failure of an order.
+/// Failure to get a certificate.
 #[derive(Debug)]
 pub struct Failure {
-    /// Step that has failed.
+    /// Step that failed.
     pub step: Step,
-    /// Cause, in one line.
+    /// Cause of the failure, in one line.
     pub cause: String,
-    /// When the authority has asked to come back.
+    /// Wait that the authority has requested, if any.
     pub come_back: Option<ComeBack>,
-    /// Whether the authority does not know the account.
+    /// Whether the authority refused a request because it does not know the account.
     pub is_account_unknown: bool,
 }
 
@@ -85,7 +87,7 @@ impl fmt::Display for Step {
 }
 
 impl Step {
-    /// Returns what to look at when the step has failed.
+    /// Returns a hint for the operator: what to check after this step has failed.
     pub fn hint(self) -> &'static str {
         match self {
             Step::Folder => "look at the folder: its owner, its mode, and the space on its disk (--acme-dir)",
@@ -106,13 +108,13 @@ impl Step {
         }
     }
 
-    /// Returns a failure of this step.
+    /// Creates a failure of this step with a cause.
     pub(super) fn failed(self, cause: impl fmt::Display) -> Failure {
         let cause = quoted(&cause.to_string(), CAUSE_MAX).to_string();
         Failure { step: self, cause, come_back: None, is_account_unknown: false }
     }
 
-    /// Returns a failure of this step, of a request to the authority.
+    /// Creates a failure of this step from the error of a request to the authority.
     pub(super) fn refused(self, error: &Error) -> Failure {
         let is_account_unknown = is(error, NO_ACCOUNT);
         let text = error.to_string();
@@ -122,14 +124,16 @@ impl Step {
 }
 
 impl Failure {
-    /// Returns this failure with that of a further attempt in another way.
+    /// Combines this failure with that of a further attempt with another challenge type. The result
+    /// has the step of this failure, and both causes.
     pub(super) fn and(self, other: Failure) -> Failure {
         let cause = format!("{}; then, {}: {}", self.cause, other.step, other.cause);
         Failure { come_back: other.come_back, ..self.step.failed(cause) }
     }
 }
 
-/// Returns whether the authority did not know a nonce, so that the request is to be sent again.
+/// Returns whether the authority refused the nonce of a request, so that the request should be sent
+/// again.
 pub(super) fn is_bad_nonce(error: &Error) -> bool {
     is(error, BAD_NONCE)
 }

@@ -1,4 +1,4 @@
-//! Folder of ACME while it is open and its lock is held, with the plans in it.
+//! The folder of ACME while it is open and locked, with the plans that it contains.
 
 use std::path::Path;
 use std::time::{Instant, SystemTime};
@@ -9,16 +9,16 @@ use crate::acme::plan::Plans;
 use crate::acme::store::Store;
 use crate::config::acme::AcmeFlags;
 
-/// Folder that is open, and the plans in it.
+/// Open and locked folder of ACME, with the plans for its domains.
 pub(super) struct Kept {
     pub(super) store: Store,
     pub(super) plans: Plans,
 }
 
-/// Why the folder is not open.
+/// Reason why the folder could not be opened or locked.
 pub(super) struct NotOpened {
     pub(super) cause: String,
-    /// Whether another process may have its lock.
+    /// Whether taking the lock failed, in most cases because another process holds it.
     pub(super) is_locked: bool,
 }
 
@@ -36,17 +36,17 @@ impl Kept {
         Ok(Kept { store, plans })
     }
 
-    /// Writes the plans.
+    /// Writes the plans to the folder.
     ///
     /// # Errors
     ///
-    /// Why they cannot be written.
+    /// When the file cannot be written.
     pub(super) fn save(&self) -> anyhow::Result<()> {
         self.store.save_plans(&self.plans.saved((Instant::now(), SystemTime::now())))
     }
 }
 
-/// Opens the folder that the flags name, unless it is open, and takes its lock.
+/// Returns the folder that the flags name. Opens and locks it, unless `kept` already contains it.
 pub(super) fn opened<'a>(kept: &'a mut Option<Kept>, flags: &AcmeFlags) -> Result<&'a mut Kept, NotOpened> {
     let path = flags.folder();
     if kept.as_ref().map(|kept| kept.store.path()) != path.as_deref().map(Path::new) {

@@ -1,20 +1,20 @@
-//! Gets certificates by ACME (RFC 8555), and renews them. What was got is published as files are, by
-//! `tls::keeper`; a failure never takes a certificate away.
+//! Gets certificates by ACME (RFC 8555), and renews them. `tls::keeper` publishes them like
+//! certificates from files. A failed order never removes a certificate.
 //!
 //! | file | responsibility |
 //! | --- | --- |
 //! | `client` | requests to the certificate authority, over HTTPS |
-//! | `roots` | whom the server believes that it talks to the authority |
+//! | `roots` | the root certificates that the server trusts when it connects to the authority |
 //! | `store` | the folder with the account, the certificates and their keys |
 //! | `order` | one order, from the account to the certificate |
-//! | `proof` | the certificate of a challenge |
-//! | `failure` | which step has failed, why, and what to look at |
+//! | `proof` | the certificate for a TLS-ALPN-01 challenge |
+//! | `failure` | failures: the step, the cause, and a hint for the operator |
 //! | `schedule` | when to renew, and when to try again |
-//! | `attempt` | one attempt: an order in each way, until one works |
-//! | `plan` | what is known of the domains between two attempts |
-//! | `kept` | the folder while it is open, with the plans |
-//! | `change` | checks the flags for a reload |
-//! | `runner` | the thread that orders what is due |
+//! | `attempt` | one attempt: an order with each challenge type, until one succeeds |
+//! | `plan` | what the server remembers about each domain between two attempts |
+//! | `kept` | the folder while it is open and locked, with the plans |
+//! | `change` | prepares the changes of a reload |
+//! | `runner` | the thread that orders the certificates that are due |
 
 pub mod attempt;
 pub mod change;

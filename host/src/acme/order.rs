@@ -1,5 +1,5 @@
-//! One order of a certificate: opens the account, proves that the domain leads here, and fetches the
-//! certificate.
+//! Orders one certificate: opens the account, proves to the authority that this server controls the
+//! domain, and downloads the certificate.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,14 +19,15 @@ use crate::acme::store::{self, Store};
 use crate::config::acme::{AcmeFlags, Domain};
 use crate::tls::challenges::{CHALLENGES_MAX, Challenge, Challenges, InFlight};
 
-/// Longest wait for what the authority does, each for the challenge and for the certificate.
+/// Maximum wait for the authority to validate the challenge, and again for it to issue the
+/// certificate.
 pub const WAIT: Duration = Duration::from_secs(120);
 
-/// Most times that a request is sent again because of its nonce. The library has tried three times
-/// before.
+/// Maximum number of times that a request is sent again because the authority refused its nonce.
+/// The library instant_acme already makes three attempts each time.
 pub const NONCES_MAX: u32 = 10;
 
-/// What an order needs.
+/// Order of a certificate for one domain.
 pub(super) struct Ordering<'a> {
     pub(super) domain: &'a Domain,
     pub(super) flags: &'a AcmeFlags,
@@ -36,7 +37,8 @@ pub(super) struct Ordering<'a> {
     pub(super) provider: &'a Arc<CryptoProvider>,
 }
 
-/// Makes a request again while the authority does not know its nonce.
+/// Sends a request, and sends it again while the authority refuses its nonce, at most
+/// [`NONCES_MAX`] times.
 macro_rules! again {
     ($request:expr) => {{
         let mut tries = 0;
@@ -50,7 +52,7 @@ macro_rules! again {
 }
 
 impl Ordering<'_> {
-    /// Gets a certificate. Returns its key and its chain, in PEM.
+    /// Gets a certificate by this type of challenge. Returns its private key and its chain, in PEM.
     pub(super) async fn certificate(&self, way: Way) -> Result<String, Failure> {
         self.store.check_room().map_err(|error| Step::Folder.failed(format!("{error:#}")))?;
         let account = self.account().await?;
@@ -61,7 +63,8 @@ impl Ordering<'_> {
         self.fetch(&mut order).await
     }
 
-    /// Opens the account, or creates one.
+    /// Opens the saved account, or creates one if there is none. Updates the email address of a
+    /// saved account if the flags have changed it.
     async fn account(&self) -> Result<Account, Failure> {
         let refused = |error| Step::Account.refused(&error);
         let contact: Vec<String> =
@@ -91,7 +94,8 @@ impl Ordering<'_> {
         Ok(account)
     }
 
-    /// Lets the authority look whether the domain leads here.
+    /// Completes the challenges of an order, so that the authority can verify that this server
+    /// controls the domain, and waits for the result.
     async fn prove(&self, order: &mut Order, way: Way) -> Result<(), Failure> {
         let step = Step::Challenge(way);
         let refused = |error| step.refused(&error);
@@ -140,7 +144,8 @@ impl Ordering<'_> {
         }
     }
 
-    /// Begins to answer a challenge.
+    /// Prepares the answer to a challenge. The server gives this answer until the result is
+    /// dropped.
     fn begin(&self, way: Way, token: &str, answer: &str, digest: &[u8]) -> Result<InFlight, Failure> {
         let step = Step::Challenge(way);
         let challenge = match way {
@@ -154,7 +159,8 @@ impl Ordering<'_> {
         self.challenges.begin(challenge).ok_or_else(|| step.failed("too many challenges are in flight"))
     }
 
-    /// Makes a key, and fetches the certificate for it.
+    /// Creates a private key, and gets the certificate for it. Returns the key and the chain, in
+    /// PEM.
     async fn fetch(&self, order: &mut Order) -> Result<String, Failure> {
         let refused = |error| Step::Certificate.refused(&error);
         let wrong = |error: rcgen::Error| Step::Certificate.failed(error);
@@ -169,12 +175,13 @@ impl Ordering<'_> {
     }
 }
 
-/// Reads credentials again, because opening an account takes them.
+/// Parses the credentials of an account. Called for each attempt to open the account, because
+/// opening consumes them.
 fn credentials_of(text: &[u8]) -> Result<instant_acme::AccountCredentials, Failure> {
     serde_json::from_slice(text).map_err(|_| Step::Account.failed("the account cannot be read"))
 }
 
-/// Asks for the state of the proofs.
+/// Requests the state of all authorizations of an order.
 async fn look(order: &mut Order) -> Result<(), Error> {
     let mut proofs = order.authorizations();
     while let Some(proof) = proofs.next().await {
@@ -183,7 +190,8 @@ async fn look(order: &mut Order) -> Result<(), Error> {
     Ok(())
 }
 
-/// Returns what the authority has seen instead of a proof.
+/// Returns the error that the authority reports for a failed challenge; [`None`] if it reports
+/// none.
 async fn why(order: &mut Order) -> Option<String> {
     let mut proofs = order.authorizations();
     while let Some(Ok(mut proof)) = proofs.next().await {

@@ -1,6 +1,7 @@
-//! What is known of the domains between two orders: how often one has failed, when the next one may
-//! follow, and how often the authority has looked in vain. All of it is kept in the folder, so that a
-//! server that starts again and again does not ask again and again.
+//! What the server remembers about each domain between two orders: how often orders have failed,
+//! when the next one may begin, and how often the authority has validated the domain without
+//! success. It is saved in the folder of ACME, so that a server that restarts repeatedly does not
+//! send too many requests.
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant, SystemTime};
@@ -11,45 +12,47 @@ use crate::acme::failure::{ComeBack, Failure, Step, Way};
 use crate::acme::schedule;
 use crate::config::acme::Domain;
 
-/// Most times that the authority is let look in vain whether a domain leads here, within an hour.
-/// Let's Encrypt refuses the domain for a while after 5.
+/// Maximum number of unsuccessful validations of a domain by the authority within about an hour.
+/// After 5 within an hour, Let's Encrypt refuses the domain for a while.
 pub const LOOKS_MAX: usize = 5;
 
-/// Time for which a look counts: an hour, and the longest time of an attempt, in which the authority
-/// may look late.
+/// Time for which a validation counts towards [`LOOKS_MAX`]: an hour, plus the maximum duration of
+/// an attempt, at whose end the authority may still validate the domain.
 const LOOKS_SPAN: Duration = Duration::from_secs(65 * 60);
 
-/// Longest time to the next order that is not that of a certificate.
+/// Maximum wait until the next order, except for the time until a renewal.
 pub const WAIT_MAX: Duration = Duration::from_secs(36 * 3600);
 
-/// What is known of one domain.
+/// What the server remembers about one domain between two orders.
 #[derive(Default)]
 pub(super) struct Plan {
-    /// Orders that have failed since the last success. One that goes on counts as failed, because this
-    /// process may not live to see its end.
+    /// Number of orders that have failed since the last success. Includes an order in progress,
+    /// because the process may end before the order does.
     pub(super) failures: u32,
     /// Step and cause of the last failure.
     pub(super) cause: Option<String>,
-    /// Way that has worked last.
+    /// Challenge type that succeeded last.
     pub(super) way: Option<Way>,
-    /// Time before which no order is tried again.
+    /// Time before which no order may begin; set after a failure, and after a success whose
+    /// certificate is already due for renewal.
     wait: Option<Instant>,
-    /// Time before which the authority does not want to be asked for the domain.
+    /// Time until which the authority has asked to wait with orders for this domain.
     come_back: Option<Instant>,
-    /// Times at which the authority was let look since the last success, the oldest first, at most
-    /// `LOOKS_MAX`.
+    /// Times at which the authority was asked to validate the domain since the last success, the
+    /// oldest first; at most [`LOOKS_MAX`].
     looks: Vec<Instant>,
-    /// Time at which the last order began.
+    /// Time at which the last order began; [`None`] if none has begun since the process started.
     tried: Option<Instant>,
 }
 
-/// What is known of the domains and of the directory.
+/// What the server remembers about all domains, and about the authority.
 #[derive(Default)]
 pub(super) struct Plans {
     domains: HashMap<Domain, Plan>,
-    /// Time before which the authority does not want to be asked for any domain.
+    /// Time until which the authority has asked to wait with orders for any domain.
     held: Option<Instant>,
-    /// Domain for which the authority has last asked to come back, if it has taken no order since.
+    /// Domain of the latest order that the authority answered with a request to wait; [`None`] if
+    /// it has accepted an order since.
     limited: Option<Domain>,
 }
 
@@ -77,29 +80,30 @@ struct SavedPlan {
 }
 
 impl Plan {
-    /// Notes that an order begins.
+    /// Records that an order begins. Counts the order as failed until its result is known.
     pub(super) fn begin(&mut self, now: Instant, random: u8) {
         self.tried = Some(now);
         self.failures = self.failures.saturating_add(1);
         self.fail(now, random, &Step::Order.failed("the server has ended before it"));
     }
 
-    /// Notes why the order has failed that was begun.
+    /// Records why the order in progress has failed, and when the next one may begin.
     pub(super) fn fail(&mut self, now: Instant, random: u8, failure: &Failure) {
         self.cause = Some(format!("{}: {}", failure.step, failure.cause));
         self.wait = Some(now + schedule::after(self.failures, random));
         self.come_back = failure.come_back.map(|come_back| come_back.at);
     }
 
-    /// Notes a success. `is_due` says whether the new certificate is to be renewed at once, which is so
-    /// only if a clock is wrong. Then the next order waits, because authorities give few certificates
-    /// for the same name.
+    /// Records a success. `is_due` tells whether the new certificate already needs to be renewed,
+    /// which happens only if a clock is wrong. In that case, the next order waits for [`WAIT_MAX`],
+    /// because authorities limit how many certificates they issue for a name.
     pub(super) fn succeed(&mut self, now: Instant, is_due: bool) {
         let wait = is_due.then(|| now + WAIT_MAX);
         *self = Plan { way: self.way, tried: self.tried, wait, ..Plan::default() };
     }
 
-    /// Notes that the authority is let look now. Returns false if it must not be let look yet.
+    /// Records that the authority is about to validate the domain. Returns false, and records
+    /// nothing, if [`LOOKS_MAX`] does not allow it yet.
     pub(super) fn look(&mut self, now: Instant) -> bool {
         if !self.until_look(now).is_zero() {
             return false;
@@ -109,17 +113,18 @@ impl Plan {
         true
     }
 
-    /// Notes that the authority has not looked after the last [`Plan::look`].
+    /// Removes the validation that the last [`Plan::look`] recorded, because the authority did not
+    /// get to validate the domain.
     pub(super) fn did_not_look(&mut self) {
         self.looks.pop();
     }
 
-    /// Forgets failures, for a domain whose certificate is good.
+    /// Resets the failures of a domain whose certificate does not need to be renewed yet.
     pub(super) fn forget_failures(&mut self) {
         (self.failures, self.cause) = (0, None);
     }
 
-    /// Returns the time for which the authority must not be let look.
+    /// Returns how long the next validation must wait because of [`LOOKS_MAX`].
     fn until_look(&self, now: Instant) -> Duration {
         let first = self.looks.len().checked_sub(LOOKS_MAX).and_then(|first| self.looks.get(first));
         until(first.map(|first| *first + LOOKS_SPAN), now)
@@ -131,43 +136,46 @@ impl Plan {
 }
 
 impl Plans {
-    /// Returns the plan of a domain, which may be a new one.
+    /// Returns the plan of a domain. Creates it if there is none.
     pub(super) fn of(&mut self, domain: &Domain) -> &mut Plan {
         self.domains.entry(domain.clone()).or_default()
     }
 
-    /// Returns the time to the next order for a domain. `due` is that to the renewal of its certificate.
+    /// Returns the time until the next order for a domain. `due` is the time until the renewal of
+    /// its certificate.
     pub(super) fn left(&self, domain: &Domain, due: Duration, now: Instant) -> Duration {
         let of_plan = self.domains.get(domain).map(|plan| plan.left(now)).unwrap_or_default();
         due.max(of_plan).max(until(self.held, now))
     }
 
-    /// Returns the domains, those first that were tried least lately, so that one that is refused again
-    /// and again keeps no other from its order.
+    /// Returns the domains sorted by the time of their last order, the oldest first, so that a
+    /// domain that fails repeatedly does not delay the others.
     pub(super) fn in_turn<'a>(&self, domains: &'a [Domain]) -> Vec<&'a Domain> {
         let mut all: Vec<_> = domains.iter().collect();
         all.sort_by_key(|domain| self.domains.get(domain).and_then(|plan| plan.tried));
         all
     }
 
-    /// Forgets other domains than these, unless the authority was let look at them lately.
+    /// Removes the plans of all domains except these. Keeps plans with recent validations, because
+    /// they still count towards [`LOOKS_MAX`].
     pub(super) fn keep(&mut self, domains: &[Domain], now: Instant) {
         let is_recent = |plan: &Plan| plan.looks.last().is_some_and(|last| now < *last + LOOKS_SPAN);
         self.domains.retain(|domain, plan| domains.contains(domain) || is_recent(plan));
     }
 
-    /// Lets what has failed be tried again, as soon as the authority wants to be asked.
+    /// Removes the waits after failures. The waits that the authority has requested, and
+    /// [`LOOKS_MAX`], still apply.
     pub(super) fn try_again(&mut self) {
         self.domains.values_mut().for_each(|plan| plan.wait = None);
     }
 
-    /// Notes that the authority has taken an order.
+    /// Records that the authority has accepted an order.
     pub(super) fn is_taken(&mut self) {
         self.limited = None;
     }
 
-    /// Notes when the authority wants to be asked again after a failure, if that counts for all domains.
-    /// Returns whether it does.
+    /// Records the wait that the authority requested in a failure, if the wait applies to all
+    /// domains. Returns whether it does.
     pub(super) fn hold(&mut self, domain: &Domain, failure: &Failure) -> bool {
         let Some(ComeBack { at, is_of_server }) = failure.come_back else {
             if !matches!(failure.step, Step::Folder | Step::Account | Step::Order) {
@@ -186,7 +194,8 @@ impl Plans {
         counts_for_all
     }
 
-    /// Creates plans from those of a file.
+    /// Restores plans from a file. `now` and `time` are the current time, by the monotonic clock
+    /// and by the system clock.
     pub(super) fn of_saved(saved: Saved, (now, time): (Instant, SystemTime)) -> Plans {
         let since = Duration::from_secs(seconds(time).saturating_sub(saved.at));
         let later = |wait: u64| {
@@ -206,7 +215,8 @@ impl Plans {
         Plans { domains, held: later(saved.held), limited: None }
     }
 
-    /// Returns the plans for a file.
+    /// Returns the plans in the form for a file. `now` and `time` are the current time, by the
+    /// monotonic clock and by the system clock.
     pub(super) fn saved(&self, (now, time): (Instant, SystemTime)) -> Saved {
         // Rounded up, so that nothing comes too early.
         let later = |time| until(time, now).as_millis().div_ceil(1000) as u64;

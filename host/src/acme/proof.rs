@@ -1,4 +1,5 @@
-//! Certificate by which this server proves to the authority that a domain leads here (RFC 8737).
+//! Certificate that proves in a TLS-ALPN-01 challenge (RFC 8737) that this server controls a
+//! domain.
 
 use std::sync::Arc;
 
@@ -12,11 +13,12 @@ use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use crate::config::acme::Domain;
 use crate::tls::challenges::PROTOCOL;
 
-/// Bytes of a SHA-256.
+/// Length of a SHA-256 hash in bytes.
 const DIGEST: usize = 32;
 
-/// Returns terms that show the certificate of a challenge, apart from the terms of other clients: they
-/// may ask for a certificate of the client, which an authority has not.
+/// Returns the TLS configuration that presents the certificate for a challenge. It is separate from
+/// the configuration for other clients, because that one may require a client certificate, which
+/// the authority does not have.
 ///
 /// # Errors
 ///

@@ -1,5 +1,6 @@
-//! Authorities that the server believes when it talks to the directory: those of the system, or those
-//! of `--acme-ca`. They are read for each attempt, so that a change needs no restart.
+//! Root certificates that the server trusts when it connects to the certificate authority: those of
+//! the system, or those in the file `--acme-ca`. They are read for each attempt, so that a change
+//! needs no restart.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,10 +12,10 @@ use rustls::{ClientConfig, RootCertStore};
 
 use crate::tls::certificate;
 
-/// Variable that names the authorities of the system, as for OpenSSL.
+/// Environment variable with the path of the system's root certificates, as for OpenSSL.
 const VARIABLE: &str = "SSL_CERT_FILE";
 
-/// Files with the authorities of the system: Debian and Alpine, Fedora, openSUSE, and others.
+/// Paths of the system's root certificates on Debian and Alpine, Fedora, openSUSE, and others.
 const FILES: [&str; 4] = [
     "/etc/ssl/certs/ca-certificates.crt",
     "/etc/pki/tls/certs/ca-bundle.crt",
@@ -22,11 +23,12 @@ const FILES: [&str; 4] = [
     "/etc/ssl/cert.pem",
 ];
 
-/// Returns how the server speaks TLS with the directory.
+/// Returns the TLS configuration for connections to the certificate authority. Trusts the root
+/// certificates in `file` or, if it is [`None`], those of the system.
 ///
 /// # Errors
 ///
-/// One line: which file cannot be used, and why.
+/// One line that says which file cannot be used, and why.
 pub(super) fn config(
     file: Option<&Path>,
     provider: &Arc<CryptoProvider>,
@@ -42,7 +44,8 @@ pub(super) fn config(
     Ok(Arc::new(config))
 }
 
-/// Reads authorities. That of a system may have some that are not understood; those are left out.
+/// Reads root certificates from a file. Skips those that cannot be parsed, because the file of a
+/// system may contain some. Returns an error if none can be parsed.
 fn roots(file: &Path, flag: &str) -> anyhow::Result<RootCertStore> {
     let mut roots = RootCertStore::empty();
     let (added, ignored) = roots.add_parsable_certificates(certificate::chain(file, flag)?);

@@ -1,5 +1,5 @@
-//! Orders the certificates that are missing or due, one after the other, on a thread of its own. The
-//! server does not wait for it.
+//! Orders the certificates that are missing or due for renewal, one after another, on a separate
+//! thread, so that the server does not wait for them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
@@ -25,21 +25,22 @@ use crate::seed;
 use crate::tls::keeper::Tls;
 use crate::tls::orders::Order;
 
-/// Time between two looks at what is due. The clock of the machine may be set.
+/// Maximum time between two checks of which certificates are due. The checks are frequent because
+/// somebody may set the clock of the machine.
 const LOOK: Duration = Duration::from_secs(30);
 
-/// Time between two attempts to take the lock of the folder.
+/// Pause between two attempts to open and lock the folder of ACME.
 const LOCK_AGAIN: Duration = Duration::from_secs(1);
 
-/// Shortest time between two looks, and between a panic and the next one.
+/// Minimum time between two checks of which certificates are due, and pause after a panic.
 const REST: Duration = Duration::from_secs(1);
 
-/// Gets certificates by ACME.
+/// Gets certificates by ACME and renews them, on a thread of its own.
 pub struct Acme {
     tls: Arc<Tls>,
     events: Arc<Events>,
     flags: InForce<AcmeFlags>,
-    /// Notified of new flags.
+    /// Notified when the flags change.
     changed: Notify,
     running: Mutex<Running>,
 }
@@ -51,18 +52,19 @@ struct Running {
 }
 
 impl Acme {
-    /// Creates what gets certificates. It does nothing before [`Acme::start`].
+    /// Creates the object without its thread, which [`Acme::start`] starts.
     ///
     /// # Errors
     ///
-    /// As [`store::check`].
+    /// When [`store::check`] fails.
     pub fn new(flags: AcmeFlags, tls: Arc<Tls>, events: Arc<Events>) -> anyhow::Result<Acme> {
         store::check(&flags, tls.provider())?;
         let (changed, running) = (Notify::new(), Mutex::default());
         Ok(Acme { tls, events, flags: InForce::new(flags), changed, running })
     }
 
-    /// Starts to order. At an address with TLS, an authority looks first, and then at one without.
+    /// Starts to order certificates. Uses TLS-ALPN-01 challenges if a listener speaks TLS, and
+    /// HTTP-01 challenges if a listener does not. If both are possible, tries TLS-ALPN-01 first.
     pub fn start(self: &Arc<Self>, listeners: &[Listener]) {
         let has = |is_tls: bool| listeners.iter().any(|listener| listener.is_tls() == is_tls);
         self.running().ways =
@@ -70,21 +72,23 @@ impl Acme {
         self.go_on();
     }
 
-    /// Takes other flags. What has failed is tried again.
+    /// Replaces the flags. Failed orders are tried again.
     pub(super) fn apply(self: &Arc<Self>, flags: AcmeFlags) {
         self.flags.set(flags);
         self.go_on();
         self.changed.notify_one();
     }
 
-    /// Ends, because the process ends, or another one has taken its place, which orders then.
+    /// Stops ordering certificates, because the process ends or because a new process now orders
+    /// them.
     pub fn stop(&self) {
         let mut running = self.running();
         running.ways.clear();
         running.task.take().iter().for_each(AbortHandle::abort);
     }
 
-    /// Starts the thread, if there is a domain and it does not run.
+    /// Starts the thread, unless it runs already, or there is no domain or no usable challenge
+    /// type.
     fn go_on(self: &Arc<Self>) {
         let mut running = self.running();
         if !self.flags.get().is_on() || running.ways.is_empty() || running.task.is_some() {
@@ -99,7 +103,8 @@ impl Acme {
         }
     }
 
-    /// Orders, and goes on after a panic, whose cause the hook for panics has logged.
+    /// Orders certificates until the task is aborted. Continues after a panic, whose cause the
+    /// panic hook has logged.
     async fn run_always(self: Arc<Self>, ways: Vec<Way>) {
         loop {
             // Ends with this task.
@@ -142,7 +147,7 @@ impl Acme {
         }
     }
 
-    /// Orders what is due. Returns how long to rest.
+    /// Orders all certificates that are due. Returns how long to wait before the next check.
     async fn order_due(&self, flags: &Arc<AcmeFlags>, kept: &mut Kept, ways: &[Way]) -> Duration {
         let mut rest = LOOK;
         for domain in kept.plans.in_turn(&flags.acme) {
@@ -165,12 +170,12 @@ impl Acme {
         rest.max(REST)
     }
 
-    /// Returns the time to the next order for a domain.
+    /// Returns the time until the next order for a domain.
     fn left(&self, domain: &Domain, kept: &Kept) -> Duration {
         kept.plans.left(domain, self.due(domain, &kept.store), Instant::now())
     }
 
-    /// Returns the time until the certificate of a domain is to be renewed.
+    /// Returns the time until the certificate of a domain is to be renewed; zero if it has none.
     fn due(&self, domain: &Domain, store: &Store) -> Duration {
         match self.tls.of_domain(domain) {
             // One of another directory is replaced at once.
@@ -201,7 +206,7 @@ impl Acme {
         }
     }
 
-    /// Tells of a failure.
+    /// Reports a failed order: logs a warning, counts the failure, and publishes an event.
     fn failed(&self, domain: &Domain, kept: &mut Kept, failure: &Failure) {
         if kept.plans.hold(domain, failure) {
             warn!(

@@ -1,17 +1,18 @@
-//! When a certificate is renewed, and when a failed order is tried again.
+//! Computes when to renew a certificate, and when to try a failed order again.
 
 use std::time::{Duration, SystemTime};
 
 use crate::tls::facts::Facts;
 
-/// Time after the first failure. It doubles with each further one.
+/// Wait after the first failed order. Doubles with each further failure, up to [`LAST`].
 pub const FIRST: Duration = Duration::from_secs(60);
 
-/// Longest time after a failure, before it is spread.
+/// Maximum wait after a failed order, before a random variation of up to a quarter.
 pub const LAST: Duration = Duration::from_secs(4 * 3600);
 
-/// Returns the time at which a certificate is to be renewed: when two thirds of its time are over, or
-/// up to 3 % of it before. Which, follows from the certificate, so that a restart changes nothing.
+/// Returns the time at which to renew a certificate: when two thirds of its lifetime have passed,
+/// or earlier by up to 3 % of the lifetime. The hash of the certificate determines how much
+/// earlier, so that a restart does not change the time.
 pub(super) fn renewal(facts: &Facts) -> SystemTime {
     let lifetime = facts.lifetime();
     let spread =
@@ -20,8 +21,8 @@ pub(super) fn renewal(facts: &Facts) -> SystemTime {
     facts.not_before() + (lifetime * 2 / 3).saturating_sub(early)
 }
 
-/// Returns the time to wait after a number of failures, spread by a random number from 0 to 255 over
-/// half of it, so that servers that have failed together do not come back together.
+/// Returns the wait after this many failed orders in a row. `random` varies the wait by up to a
+/// quarter, so that servers that failed at the same time do not all try again at the same time.
 pub(super) fn after(failures: u32, random: u8) -> Duration {
     let doubled = FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(LAST);
     doubled * 3 / 4 + doubled * u32::from(random) / 512

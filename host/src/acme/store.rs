@@ -1,6 +1,7 @@
-//! The folder of ACME: the account, the plans, and for each domain one file with its certificate and
-//! key. A file is replaced as a whole, so a certificate and its key always fit together. Whoever has the
-//! lock of the folder orders; other processes only read.
+//! The folder of ACME: the account, the plans, and for each domain one file with its certificate
+//! and key. Each file is replaced as a whole, so a certificate always matches its key. Only the
+//! process that holds the lock of the folder orders certificates; other processes only read the
+//! files.
 
 use std::ffi::OsStr;
 use std::io;
@@ -19,31 +20,31 @@ use crate::acme::roots;
 use crate::config::acme::{AcmeFlags, Domain, name_of_file};
 use crate::files::private_folder::PrivateFolder;
 
-/// File of the account.
+/// Name of the file with the account.
 const ACCOUNT: &str = "account.json";
 
-/// File of the plans.
+/// Name of the file with the plans.
 const PLANS: &str = "plans.json";
 
-/// File of the lock.
+/// Name of the lock file.
 const LOCK: &str = "lock";
 
-/// File by which the room on the disk is tried.
+/// Name of the temporary file that is written to check for free disk space.
 const TRIED: &str = "room";
 
-/// Room that a certificate needs, in bytes.
+/// Size of the temporary file in bytes, which is enough for a certificate.
 const ROOM: usize = 64 << 10;
 
-/// Largest file of an account in bytes.
+/// Maximum size of the file with the account, in bytes.
 pub const ACCOUNT_MAX: usize = 64 << 10;
 
-/// Largest file of the plans in bytes.
+/// Maximum size of the file with the plans, in bytes.
 pub const PLANS_MAX: usize = 1 << 20;
 
-/// Mode bits of others than the owner.
+/// Mode bits that give access to users other than the owner.
 const OTHERS: u32 = 0o077;
 
-/// Folder of one directory in that of `--acme-dir`.
+/// Folder for one certificate authority (`--acme-directory`), inside the folder `--acme-dir`.
 pub struct Store {
     folder: PrivateFolder,
 }
@@ -56,7 +57,7 @@ pub(super) struct Account {
 }
 
 impl Store {
-    /// Opens the folder, or creates it.
+    /// Opens the folder for the authority that the flags name, or creates the folder.
     ///
     /// # Errors
     ///
@@ -72,11 +73,11 @@ impl Store {
         Ok(Store { folder })
     }
 
-    /// Takes the lock of the folder.
+    /// Locks the folder against other processes.
     ///
     /// # Errors
     ///
-    /// When another process has it, or its file cannot be used.
+    /// When another process holds the lock, or the lock file cannot be used.
     pub(super) fn lock(&mut self) -> anyhow::Result<()> {
         self.folder.lock(OsStr::new(LOCK))
     }
@@ -86,23 +87,23 @@ impl Store {
         self.folder.path()
     }
 
-    /// Returns the path of the file of a domain.
+    /// Returns the path of the file with the certificate and the key of a domain.
     pub(super) fn file(&self, domain: &Domain) -> PathBuf {
         self.folder.path_of(&name_of_file(domain))
     }
 
-    /// Checks that there is room for a certificate, before one is ordered.
+    /// Checks, before an order, that the disk has enough free space for a certificate.
     ///
     /// # Errors
     ///
-    /// Why nothing can be written.
+    /// When a file of this size cannot be written.
     pub(super) fn check_room(&self) -> anyhow::Result<()> {
         let tried =
             self.folder.write_durably(TRIED, &vec![b' '; ROOM]).and_then(|()| self.folder.remove(TRIED));
         tried.with_context(|| format!("cannot write to {}", self.folder.path().display()))
     }
 
-    /// Returns the account, if there is one that can be used.
+    /// Returns the saved account; [`None`] if there is none, or its file cannot be used.
     pub(super) fn account(&self) -> Option<Account> {
         let read = match self.folder.read(ACCOUNT, ACCOUNT_MAX) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return None,
@@ -126,7 +127,7 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Why it cannot be written.
+    /// When the file cannot be written.
     pub(super) fn save_account(&self, account: &Account) -> anyhow::Result<()> {
         let written = self.folder.write_durably(ACCOUNT, &serde_json::to_vec_pretty(account)?);
         written.with_context(|| format!("cannot write {}", self.folder.path_of(ACCOUNT).display()))
@@ -139,7 +140,8 @@ impl Store {
         }
     }
 
-    /// Returns the plans. What cannot be read is told, and forgotten.
+    /// Returns the saved plans. If their file cannot be used, logs a warning and returns empty
+    /// plans.
     pub(super) fn plans(&self) -> Saved {
         let read = match self.folder.read(PLANS, PLANS_MAX) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Saved::default(),
@@ -160,24 +162,25 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// Why they cannot be written.
+    /// When the file cannot be written.
     pub(super) fn save_plans(&self, plans: &Saved) -> anyhow::Result<()> {
         let written = self.folder.write_durably(PLANS, &serde_json::to_vec(plans)?);
         written.with_context(|| format!("cannot write {}", self.folder.path_of(PLANS).display()))
     }
 
-    /// Writes the certificate of a domain and its key.
+    /// Writes the file with the certificate and the key of a domain. `text` contains both in PEM.
     ///
     /// # Errors
     ///
-    /// Why they cannot be written.
+    /// When the file cannot be written.
     pub(super) fn save(&self, domain: &Domain, text: &[u8]) -> anyhow::Result<()> {
         let written = self.folder.write_durably(&name_of_file(domain), text);
         written.with_context(|| format!("cannot write {}", self.file(domain).display()))
     }
 }
 
-/// Checks that the folder and the file of authorities can be used, if there is a domain.
+/// Checks that the folder of ACME and the file `--acme-ca` can be used. Checks nothing if ACME is
+/// off.
 ///
 /// # Errors
 ///
@@ -190,7 +193,7 @@ pub fn check(flags: &AcmeFlags, provider: &Arc<CryptoProvider>) -> anyhow::Resul
     Ok(())
 }
 
-/// Opens a folder that no other user can look into.
+/// Opens a folder, or creates it. Returns an error if other users have access to it.
 fn open(path: &Path) -> anyhow::Result<PrivateFolder> {
     let folder = PrivateFolder::open(path)?;
     let mode = path.metadata()?.mode() & 0o7777;

@@ -37,9 +37,9 @@ use crate::site::directory::Site;
 use crate::site::swap::{IsGone, Way};
 use crate::telemetry::log;
 
-/// Time that `swap_seconds`, the maximum time of a swap in the status, contains for everything
-/// except the gate and two compile timeouts: for receiving the module, probes, the last replayed
-/// request, and a slow disk. The second compile timeout is for a rejected module, which is
+/// Part of `swap_seconds`, the maximum duration of a swap that the status reports. It covers
+/// everything except the gate and two compile timeouts: receiving the module, probes, the last
+/// replayed request, and a slow disk. The second compile timeout is for a rejected module, which is
 /// inspected for a remedy.
 const SWAP_ROOM: Duration = Duration::from_secs(60);
 
@@ -263,8 +263,8 @@ impl<C: Lifecycle> Api<C> {
         })
     }
 
-    /// Swaps to the module in the body of a request. `way` reads from the query how the module
-    /// comes to serve, for example at once.
+    /// Swaps to the module in the body of a request. `way` reads from the query how the module is
+    /// put into service: at once, or step by step by a rollout.
     async fn swap(
         &self,
         parts: &Parts,

@@ -14,8 +14,8 @@
 //! | `rollout` | rollouts |
 //! | `choice` | finds the site and the version that a request names |
 //! | `reply` | the forms of a reply: JSON, a text or a stream |
-//! | `stream` | the stream of events to a client |
-//! | `traffic` | the stream of samples of the traffic to a client |
+//! | `stream` | streams events to a client |
+//! | `traffic` | streams samples of the traffic metrics to a client |
 //! | `page` | the page for a browser |
 //! | `unread` | closes connections of clients that read nothing |
 //! | `body` | receives the body of a request |

@@ -21,22 +21,23 @@ use crate::net::listen;
 use crate::net::listener::{SocketFile, are_paths_left};
 use crate::net::unix_socket::{self, Access, Group};
 
-/// Mode bit that lets the group of a folder enter it.
+/// Permission bit of a folder that lets members of its group access the files in it (search
+/// permission).
 const GROUP_ENTERS: u32 = 0o010;
-/// Mode bit that lets everybody else enter a folder.
+/// Permission bit of a folder that lets all other users access the files in it (search permission).
 const OTHERS_ENTER: u32 = 0o001;
 
-/// Maximum number of entries of the default folder that are searched for control sockets.
+/// Maximum number of entries in the default folder that a search for control sockets looks at.
 const ENTRIES_MAX: usize = 1000;
 
-/// Returns the default path of the control socket of the server on a port.
+/// Returns the default path of the control socket for a server that listens on `port`.
 pub fn default_path(port: u16) -> PathBuf {
     default_folder().join(file_name(port))
 }
 
-/// Returns the paths at which the server on a port may have put its control socket, the default
-/// first. There are several, because the environment of the server may differ from that of this
-/// process.
+/// Returns the paths at which a server that listens on `port` may have created its control socket.
+/// Begins with the default path. The others are for servers whose environment variables differ from
+/// those of this process.
 pub fn usual_paths(port: u16) -> Vec<PathBuf> {
     let user = rustix::process::geteuid().as_raw();
     let mut paths = Vec::new();
@@ -54,7 +55,7 @@ pub fn usual_paths(port: u16) -> Vec<PathBuf> {
     paths
 }
 
-/// Returns the ports of the control sockets in the default folder.
+/// Returns the ports in the names of the control sockets in the default folder.
 pub fn found_ports() -> BTreeSet<u16> {
     let entries = fs::read_dir(default_folder()).into_iter().flatten();
     let entries = entries.take(ENTRIES_MAX).flatten();
@@ -106,14 +107,14 @@ impl Bound {
         }
     }
 
-    /// Returns whether the control socket is open to a group (`--control-group`).
+    /// Returns whether members of a group may connect to the control socket (`--control-group`).
     pub fn has_group(&self) -> bool {
         self.has_group
     }
 }
 
-/// Lock file beside the control socket. The socket is in the default folder, which the server
-/// creates and checks, or at a path that the operator chose.
+/// Lock file beside the control socket. The variant depends on the folder of the socket: the
+/// default folder, which the server creates and checks, or a folder that the operator chose.
 enum Lock {
     InFolder(PrivateFolder),
     Alone { name: OsString, file: File },
@@ -134,8 +135,8 @@ impl Drop for Bound {
     }
 }
 
-/// Binds the control socket, or takes it over from the process that this one replaces. Allows this
-/// user to connect and, if given, the group. Replaces a stale socket.
+/// Binds the control socket, or takes it over from the process that this one replaces. Lets this
+/// user connect and, if `group` is given, also the members of the group. Replaces a stale socket.
 ///
 /// # Errors
 ///
@@ -179,8 +180,8 @@ fn bind_at(path: &Path, group: Option<&Group>) -> anyhow::Result<(UnixListener, 
     Ok((listener, bound))
 }
 
-/// Returns the first folder on the path of a socket that a group may not enter, and the mode of the
-/// folder; [`None`] if the group may enter all folders.
+/// Returns the first folder on the path of a socket that members of a group cannot access, and the
+/// mode of the folder; [`None`] if they can access all folders.
 pub fn closed_folder(path: &Path, group: u32) -> Option<(PathBuf, u32)> {
     let path = fs::canonicalize(path).ok()?;
     let folders = path.ancestors().skip(1).filter_map(|folder| Some((folder, folder.metadata().ok()?)));

@@ -19,16 +19,16 @@ use crate::site::diff::{Diff, NotCompared};
 use crate::site::directory::Site;
 use crate::site::swap::IsGone;
 
-/// Maximum number of comparisons at once. It is smaller than the number of upload permits, so that
-/// comparisons leave some for swaps.
+/// Maximum number of concurrent comparisons. It is smaller than the number of upload permits, so
+/// that comparisons leave some of the permits for swaps.
 pub const DIFFS_MAX: usize = 2;
 
-/// Default for the maximum number of examples that a report shows of each kind of difference and
-/// each class of requests.
+/// Default for the maximum number of examples in a report, for each kind of difference and for each
+/// class of requests.
 const EXAMPLES: usize = 5;
 
-/// Largest number that a client may request as the maximum number of examples of each kind of
-/// difference and each class of requests.
+/// Largest maximum number of examples that a client may request, for each kind of difference and
+/// for each class of requests.
 pub(crate) const EXAMPLES_MAX: usize = 100;
 
 /// Default time limit of a comparison.
@@ -40,7 +40,8 @@ const TIME_MIN: Duration = Duration::from_millis(1);
 /// Largest time limit of a comparison.
 pub(crate) const TIME_MAX: Duration = Duration::from_secs(600);
 
-/// Comparison of a module with a version, as the query of a request describes it.
+/// Parameters of a comparison, from the query of a request: the version to compare with, the fields
+/// to ignore, the maximum number of examples, and the time limit.
 pub(super) struct Wanted {
     against: Option<u64>,
     ignore_fields: Vec<HeaderName>,
@@ -49,7 +50,7 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    /// Parses the query of a request for a comparison.
+    /// Parses the parameters of a comparison in the query of a request.
     pub(super) fn new(parts: &Parts) -> Result<Wanted, Refusal> {
         let number = |name, parse: fn(&str) -> Result<u64, String>| parameter(parts, name, parse);
         let names = choice::parameters(parts, "ignore-field");
@@ -96,8 +97,8 @@ pub(super) fn replayed(site: &Site) -> Result<Reply, Refusal> {
     }
 }
 
-/// Returns the state of the journal. Masks secrets in the names of classes, because they contain
-/// parts of request targets.
+/// Returns the state of the journal. Masks secrets in the names of request classes, because these
+/// names contain parts of request targets.
 pub(super) fn summary(site: &Site) -> Summary {
     let current = site.swapper.current();
     let mut summary = site.journal.summary();
@@ -127,14 +128,15 @@ pub(super) fn version(text: &str) -> Result<u64, String> {
     })
 }
 
-/// Returns which differences the query allows a candidate to have.
+/// Parses the query parameters `accept` and `accept-all`, which say how the responses of a
+/// candidate may differ from those of the current version.
 pub(super) fn accept(parts: &Parts) -> Result<Accept, Refusal> {
     let patterns: Vec<_> = choice::parameters(parts, "accept").collect();
     let all = parameter(parts, "accept-all", switch)?;
     wrong("accept", Accept::new(&patterns, all.unwrap_or_default()))
 }
 
-/// Parses a parameter that is true or false.
+/// Parses the value of a query parameter that is `true` or `false`.
 pub(super) fn switch(text: &str) -> Result<bool, String> {
     match text {
         "true" => Ok(true),

@@ -1,14 +1,14 @@
-//! Reason for which a request to the API is not carried out.
+//! Reasons for which the API refuses a request.
 
 use http::StatusCode;
 
 use crate::site::outcome::Outcome;
 
-/// Reason for which a request is not carried out.
+/// Reason for which the API refuses a request.
 pub(super) enum Refusal {
-    /// Status of the reply, and the cause in words.
+    /// Status of the reply, and a text that says why the request is refused.
     Error(StatusCode, String),
-    /// The current version is none of those that the client expects.
+    /// The current version is not one that the client requires (`If-Match`).
     Outdated {
         /// Outcome that the reply contains.
         refused: Outcome,

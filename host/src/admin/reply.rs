@@ -27,7 +27,7 @@ pub(super) fn json(status: StatusCode, body: &impl Serialize) -> Reply {
 }
 
 /// Returns the response with the outcome of a swap or a rollback of a site. `if_version` is the
-/// version that had to be current, if the client named one.
+/// version that the client required to be current, if any.
 pub(super) fn outcome(site: &Site, outcome: &Outcome, if_version: Option<u64>) -> Reply {
     let (status, current) = match outcome {
         Outcome::Serving { version, .. } => (StatusCode::CREATED, *version),
@@ -51,7 +51,7 @@ pub(super) fn outcome(site: &Site, outcome: &Outcome, if_version: Option<u64>) -
     reply
 }
 
-/// Sets the field `etag` of a reply to the number of the current version.
+/// Sets the header `etag` of a reply to the number of the current version.
 pub(super) fn set_tag(reply: &mut Reply, current: u64) {
     if let Ok(tag) = HeaderValue::try_from(format!("\"{current}\"")) {
         reply.headers_mut().insert(ETAG, tag);
@@ -61,14 +61,14 @@ pub(super) fn set_tag(reply: &mut Reply, current: u64) {
 /// Media type of a plain text.
 pub(super) const PLAIN: &str = "text/plain; charset=utf-8";
 
-/// Returns a response with a text of a media type.
+/// Returns a response with `text` as its body and `media_type` as its content type.
 pub(super) fn text(text: String, media_type: &'static str) -> Reply {
     let mut reply = Response::new(Either::Left(Full::new(Bytes::from(text))));
     reply.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     reply
 }
 
-/// Returns a response with a stream of events, or without a body for HEAD.
+/// Returns a response with a stream of events, or without a body for [`None`] (HEAD).
 pub(super) fn events(frames: Option<Frames>) -> Reply {
     let mut reply = Response::new(frames.map_or_else(|| Either::Left(Full::default()), Either::Right));
     let headers = reply.headers_mut();
@@ -79,8 +79,8 @@ pub(super) fn events(frames: Option<Frames>) -> Reply {
     reply
 }
 
-/// Returns the response to a request whose method the resource does not have. `methods` are those
-/// that it has.
+/// Returns a response with status 405. `methods` are the methods that the resource supports; the
+/// response lists them in the header `allow`.
 pub(super) fn method_not_allowed(methods: &[&'static Method]) -> Reply {
     let mut names: Vec<_> = methods.iter().map(|method| method.as_str()).collect();
     if names.contains(&"GET") {

@@ -18,19 +18,19 @@ use crate::site::by::By;
 use crate::site::directory::Site;
 use crate::site::swap::Way;
 
-/// Default duration of a rollout without steps, in which the candidate gets only copies of requests
-/// (a shadow).
+/// Default duration of a rollout without steps (a shadow), in which the candidate gets only copies
+/// of requests.
 const SHADOW: Duration = Duration::from_secs(600);
 
-/// Returns how the candidate of a swap comes to serve: at once if the query contains `now=true`, or
-/// else as configured.
+/// Returns how a swap publishes its candidate: at once if the query contains `now=true`, otherwise
+/// as the site is configured.
 pub(super) fn way(_site: &Site, parts: &Parts) -> Result<Way, Refusal> {
     let at_once = parameter(parts, "now", switch)?.unwrap_or_default();
     Ok(if at_once { Way::AtOnce } else { Way::Configured })
 }
 
-/// Returns the plan of a rollout: the plan of the site, changed by the parameters of the query.
-/// Refuses a plan without steps, unless the query asks for a shadow (`steps=off`).
+/// Returns the rollout plan of the site, changed by the parameters in the query. Refuses a plan
+/// without steps, unless the query asks for a shadow (`steps=off`).
 pub(super) fn plan(site: &Site, parts: &Parts) -> Result<Way, Refusal> {
     let Plan { shadow, percent: share, steps, hold, key, slower, requests: least, wait } =
         site.swapper.plan();

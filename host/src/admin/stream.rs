@@ -1,4 +1,4 @@
-//! Stream of events to one client, until the client leaves or the server ends.
+//! Streams events to one client until the client leaves or the server ends.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -36,7 +36,8 @@ impl Frames {
         Frames { lines, permit: Some(permit) }
     }
 
-    /// Takes the permit of the stream. The caller keeps it until the connection has ended.
+    /// Takes the permit of the stream out of the body. The caller must keep the permit until the
+    /// connection ends, so that the stream counts until then.
     pub(super) fn take_permit(&mut self) -> Option<OwnedSemaphorePermit> {
         self.permit.take()
     }
@@ -78,7 +79,7 @@ pub(super) fn begin(
 }
 
 /// Sends events to a client until the client leaves or the server ends. Takes the next event only
-/// when the client has room for it.
+/// when the channel to the client has room.
 async fn feed(mut listener: Listener, sender: mpsc::Sender<Bytes>, is_gone: impl Fn() -> bool) {
     let (mut comments, mut checks) = (interval(COMMENT_INTERVAL), interval(GONE_INTERVAL));
     // The first tick is due at once.

@@ -1,4 +1,4 @@
-//! Bearer token, by which a client at the address of `--admin` proves that it may use the API.
+//! Bearer token with which a client at the address of `--admin` proves that it may use the API.
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
@@ -68,8 +68,8 @@ impl Token {
         Ok(token.to_owned())
     }
 
-    /// Returns whether the headers of a request carry the token. Fails if the token file cannot be
-    /// used.
+    /// Returns whether the header `authorization` contains the token. Fails if the token file
+    /// cannot be used.
     pub(super) fn is_in(&self, headers: &HeaderMap) -> anyhow::Result<bool> {
         let token = self.read()?;
         let mut values = headers.get_all(AUTHORIZATION).iter();

@@ -1,5 +1,5 @@
-//! Stream of traffic samples to one client. A timer of the stream takes the samples. Requests do no
-//! work for samples, and no counters are read while no client follows the traffic.
+//! Streams samples of the traffic to one client. A timer of each stream takes the samples, so
+//! samples add no work to requests. While no client follows the traffic, the counters are not read.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -32,8 +32,8 @@ struct Source {
     site: Option<String>,
 }
 
-/// Begins a stream of samples to a client. The first samples are those that are kept from the last
-/// minutes.
+/// Begins a stream of samples to a client. Sends the samples that were kept from the last minutes
+/// first.
 ///
 /// # Errors
 ///
@@ -98,8 +98,8 @@ impl Source {
         Some(self.app.events.traffic.follow(self.site.as_deref(), seen, read))
     }
 
-    /// Reads the counters of `sites` and, if `others` is given, those of the requests that belong
-    /// to no site.
+    /// Reads the counters of `sites`. If `others` is given, also reads those counters, which are
+    /// for the requests that belong to no site.
     fn read(&self, sites: &[Arc<Site>], others: Option<&OfSite>) -> Reading {
         let Calls { running, waiting } = self.engine.calls();
         let mut reading = Reading {

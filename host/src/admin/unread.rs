@@ -1,4 +1,4 @@
-//! Detects clients that read nothing: a write that makes no progress for a time fails.
+//! Detects clients that do not read: a write fails if it makes no progress for some time.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;

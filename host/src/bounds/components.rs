@@ -1,4 +1,4 @@
-//! Bounds of components, beside those of modules.
+//! Fixed bounds that apply to components, in addition to those of modules.
 
 use host_wasm::fixed;
 

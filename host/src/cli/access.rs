@@ -16,10 +16,11 @@ use rustix::io::Errno;
 /// User id of root.
 const ROOT: u32 = 0;
 
-/// Mode bit that lets the group of a socket connect.
+/// Permission bit of a socket that lets members of its group connect.
 const GROUP_WRITES: u32 = 0o020;
 
-/// Mode bit that lets the group of a folder enter it.
+/// Permission bit of a folder that lets members of its group access the files in it (search
+/// permission).
 const GROUP_ENTERS: u32 = 0o010;
 
 /// Returns an error that explains why a control socket cannot be reached, and what to do.
@@ -47,7 +48,7 @@ fn is_socket(path: &Path) -> bool {
     fs::metadata(path).is_ok_and(|found| found.file_type().is_socket())
 }
 
-/// Returns what keeps this user from connecting to a control socket, and the remedy.
+/// Explains why this user may not connect to a control socket, and what to do.
 fn denied(socket: &Path) -> String {
     if let Some(folder) = closed_folder(socket) {
         let shown = folder.display();
@@ -75,7 +76,7 @@ fn denied(socket: &Path) -> String {
     format!("it belongs to another user; run the command as that user or as root, {remedy}")
 }
 
-/// Returns the first folder on the path of a socket that this user may not enter.
+/// Returns the first folder on the path of a socket that this user may not access.
 fn closed_folder(socket: &Path) -> Option<PathBuf> {
     let path = std::path::absolute(socket).ok()?;
     let folders: Vec<_> = path.ancestors().skip(1).collect();
@@ -89,16 +90,16 @@ fn mode(found: &Metadata) -> u32 {
     found.mode() & 0o7777
 }
 
-/// Returns the name of the group of a file, or its number.
+/// Returns the name of the group that a file belongs to, or the id of the group if it has no name.
 fn group_of(found: &Metadata) -> String {
     let group = nix::unistd::Group::from_gid(found.gid().into()).ok().flatten();
     group.map_or_else(|| found.gid().to_string(), |group| group.name)
 }
 
-/// Checks that the server at the other end of `stream` belongs to this user or to root, because a
-/// server of another user could take a module and only pretend to serve it. If this user has named
-/// `path` (`is_chosen`), also accepts a socket that is open to a group of this user and, for root,
-/// any socket.
+/// Checks that the server at the other end of `stream` runs as this user or as root, because a
+/// server of another user could accept a module and only pretend to serve it. If this user has
+/// named `path` explicitly (`is_chosen`), also accepts a socket that is open to a group of this
+/// user; root may then use any socket.
 pub(super) fn check_owner(stream: &UnixStream, path: &Path, is_chosen: bool) -> anyhow::Result<()> {
     // Not by rustix, which reads no process number of 0: that of a server in another PID namespace.
     let peer = getsockopt(stream, PeerCredentials).context("cannot determine the owner of the server")?;

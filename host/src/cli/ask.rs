@@ -10,15 +10,15 @@ use crate::admin::protocol::{ErrorReply, Status};
 use crate::cli::client::{self, Ask, Server};
 use crate::cli::output::{one_line, print};
 
-/// Maximum number of bytes of a malformed reply that an error message shows, and of the name of a
-/// module that is sent to the server.
+/// Maximum number of bytes that an error message shows of a malformed reply. Also the maximum
+/// length of the name that is sent to the server with a module.
 pub(super) const SHOWN_MAX: usize = 1000;
 
 /// API path of the state of a server.
 pub(super) const STATUS: &str = "/v1/status";
 
-/// Returns the end of the name of a module, at most [`SHOWN_MAX`] bytes. The end of a long path
-/// tells more than its beginning.
+/// Returns the last [`SHOWN_MAX`] bytes of the name of a module, or the whole name if it is
+/// shorter. The end of a long path tells more than its beginning.
 pub(super) fn end_of(name: &str) -> &str {
     name.get(name.ceil_char_boundary(name.len().saturating_sub(SHOWN_MAX))..).unwrap_or_default()
 }

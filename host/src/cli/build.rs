@@ -16,7 +16,7 @@ use tokio::time::timeout;
 /// Rust target for which handlers are built.
 const TARGET: &str = "wasm32-unknown-unknown";
 
-/// Maximum number of bytes that are kept of the standard error of Cargo.
+/// Maximum number of bytes that are kept of Cargo's standard error.
 const SAID_MAX: usize = 64 << 10;
 
 /// Maximum wait for the end of the standard error of Cargo after Cargo has exited. A process that
@@ -141,8 +141,8 @@ fn without_colours(text: &str) -> String {
     [first].into_iter().chain(rest).collect()
 }
 
-/// Returns the module of the crate in `folder`. If that crate builds none, returns the only module
-/// that was built.
+/// Returns the path of the module that the crate in `folder` builds. If that crate builds no
+/// module, returns the only module that was built.
 fn find_module(folder: &Path, artifacts: &[Artifact]) -> anyhow::Result<PathBuf> {
     let is_module = |path: &&PathBuf| path.extension().is_some_and(|extension| extension == "wasm");
     let modules =

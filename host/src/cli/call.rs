@@ -138,8 +138,8 @@ fn explain(fault: &Fault) -> String {
     text
 }
 
-/// Returns a note if a method is a common one in the wrong case, such as `get`: methods are
-/// case-sensitive, so no route has it. Returns an empty text otherwise.
+/// Returns a note if `method` is a common method in the wrong case, such as `get`. Methods are
+/// case-sensitive, so the handler probably has no route for it. Returns an empty text otherwise.
 fn doubt(method: &str) -> String {
     let usual = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     let meant = usual.iter().find(|usual| method != **usual && method.eq_ignore_ascii_case(usual));

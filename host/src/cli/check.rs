@@ -20,7 +20,7 @@ use crate::site::version::hash;
 use crate::trial::probe::Probe;
 use crate::trial::request_file::read as read_requests;
 
-/// Maximum number of bytes that the report shows of the name of an export or an import.
+/// Maximum number of bytes in the report for the name of an export or an import.
 const NAME_MAX: usize = 200;
 
 /// Arguments of `host check`.
@@ -125,7 +125,7 @@ async fn timed<T, E>(
 }
 
 impl Report {
-    /// Returns a report that contains only what the file shows. [`Report::try_out`] adds the
+    /// Returns a report with the facts that the module file contains. [`Report::try_out`] adds the
     /// results of the trial.
     fn new(module: String, file: &[u8], anatomy: &Anatomy) -> Report {
         let shown = |name: &String| quoted(name, NAME_MAX).to_string();

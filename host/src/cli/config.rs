@@ -115,7 +115,7 @@ fn check(file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Prints warnings to standard error, one a line.
+/// Prints warnings to standard error, one per line.
 fn tell(warnings: &[String]) {
     warnings.iter().for_each(|warning| drop(writeln!(io::stderr(), "warning: {warning}")));
 }
@@ -227,8 +227,8 @@ fn site_text(command: &Command, site: &SiteSource) -> anyhow::Result<String> {
     Ok(text)
 }
 
-/// Returns the keys for the hosts and the path of a site, with their values. Omits keys with
-/// default values.
+/// Returns the configuration keys for the hosts and the path of a site, with their values. Omits
+/// keys with default values.
 fn place(site: &SiteSource) -> Vec<(&'static str, Value)> {
     let place = &site.place;
     let hosts: Vec<_> = place.hosts.iter().map(ToString::to_string).collect();

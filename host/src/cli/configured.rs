@@ -14,7 +14,7 @@ use crate::config::site::{SiteSource, Source};
 
 /// Merges the command line, the environment and the configuration file, and parses the result.
 /// `definition` defines the command line of the server. If `is_shown` is set (`host config show`),
-/// the command line may name the configuration file where a server takes the module.
+/// an argument that ends in `.toml` is the configuration file instead of the module.
 ///
 /// # Errors
 ///

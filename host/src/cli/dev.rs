@@ -45,8 +45,8 @@ pub(super) fn fit(argument: Arg) -> Arg {
     }
 }
 
-/// Target of the log line about the memory that the limits of the server allow. The line does not
-/// help the author of a crate.
+/// Log target of the line that says how much memory the limits allow. The line does not help the
+/// author of a crate, so `host dev` hides it.
 const MEMORY: &str = "host::admin::memory_bounds";
 
 /// Server for a crate.
@@ -76,8 +76,8 @@ impl Dev {
         Ok(())
     }
 
-    /// Omits the log line about the memory that the limits allow, unless the log has the level
-    /// debug or trace.
+    /// Hides the log line that says how much memory the limits allow, unless the log shows debug or
+    /// trace lines.
     pub(super) fn quieter(mut self) -> Dev {
         let level = &mut self.serve.log_level;
         let logs = |of| level.would_enable(MEMORY, &of);
@@ -157,8 +157,9 @@ impl Crate {
         }
     }
 
-    /// Builds the crate at every save; the server logs whether it accepts each module. Returns only
-    /// with an error: the sources cannot be watched, or the module cannot be read or written.
+    /// Builds the crate at every save. The server swaps each module in, and logs whether it accepts
+    /// the module. Returns only with an error: the sources cannot be watched, or the module cannot
+    /// be read or written.
     async fn build_at_every_save(&mut self) -> anyhow::Result<()> {
         loop {
             self.sources.changed().await?;

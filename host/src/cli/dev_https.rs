@@ -1,6 +1,6 @@
-//! `host dev --https`: keeps a certificate authority for this machine and a certificate that it has
-//! issued in a private folder, and says how to trust the authority. Never overwrites files of other
-//! programs.
+//! `host dev --https`: creates a certificate authority for this machine and a certificate of this
+//! authority, keeps both in a private folder, and says how to trust the authority. Never overwrites
+//! files of other programs.
 
 use std::env;
 use std::io::ErrorKind;
@@ -27,7 +27,7 @@ const AUTHORITY_KEY: &str = "ca.key";
 /// change together.
 const CERTIFICATE: &str = "localhost.pem";
 
-/// Name of the lock file, held while files are written.
+/// Name of the lock file, which is locked while files are written.
 const LOCK: &str = "lock";
 
 /// Maximum size in bytes of a file that is read from the folder.

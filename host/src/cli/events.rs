@@ -14,15 +14,15 @@ use serde_json::Value;
 use crate::cli::ask::{SHOWN_MAX, unless_refused};
 use crate::cli::client::{self, End, Server};
 
-/// Maximum length of a line of the event stream, in bytes. No event of a server is as long.
+/// Maximum length of a line of the event stream, in bytes. All events of a server are shorter.
 const LINE_MAX: usize = 1 << 20;
 
 /// Prints events until the server ends, or until the reader of standard output closes the pipe.
 ///
 /// # Errors
 ///
-/// One line: why the stream broke off before the server announced that it would end, or why the
-/// reply is no stream of events.
+/// One line: why the stream broke off before the server announced its end, or why the reply is not
+/// a stream of events.
 pub(super) fn follow(server: &Server) -> anyhow::Result<ExitCode> {
     let (mut lines, mut is_ending) = (Lines::default(), false);
     let end = client::follow(server, "/v1/events", |bytes| {

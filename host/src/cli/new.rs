@@ -28,8 +28,8 @@ pub struct New {
 // built from may be gone.
 include!(concat!(env!("OUT_DIR"), "/sdk.rs"));
 
-/// Manifest of the SDK. It inherits values such as the version from the workspace; a copy in a new
-/// crate has to contain them.
+/// Manifest of the SDK. It inherits some values from the workspace, such as the version. The copy
+/// in a new crate must contain these values itself.
 const SDK_MANIFEST: &str = include_str!("../../../handler/sdk/Cargo.toml");
 
 /// rustfmt settings of the SDK's sources, which are not the default ones.

@@ -18,7 +18,8 @@ use crate::config::value_error;
 /// Maximum number of edits between a mistyped word and the command that is suggested for it.
 const EDITS_MAX: usize = 2;
 
-/// Commands of other programs, and what to do with this program instead.
+/// Commands that users may know from other programs. The second text of each group says what to do
+/// with this program instead.
 const FOREIGN: [(&[&str], &str); 12] = [
     (&["serve", "run", "start", "up"], "to serve a module, name its file: host MODULE"),
     (
@@ -40,7 +41,8 @@ const FOREIGN: [(&[&str], &str); 12] = [
     (&["init", "create", "generate"], "to create a crate for a handler: host new NAME"),
 ];
 
-/// Flags of curl that `host call` does not take, and what to give instead.
+/// Flags of curl that `host call` does not take. The second text of each group says what to give
+/// instead.
 const CURL: [(&[&str], &str); 13] = [
     (&["-I", "--head"], "name the method before the target: HEAD /path"),
     (&["-A", "--user-agent"], "give the field: -H 'user-agent: NAME'"),
@@ -163,8 +165,8 @@ pub fn command() -> Command {
     with_negatives(Args::command())
 }
 
-/// Returns the definition of the command line with the name that the user called the program by,
-/// because a package may have renamed it.
+/// Returns the definition of the command line under the name with which the program was called. A
+/// package may have renamed the program.
 fn named(line: &[OsString]) -> Command {
     let name = line.first().and_then(|path| Path::new(path).file_name()?.to_str()).unwrap_or_default();
     // The name becomes part of a script for a shell.
@@ -196,15 +198,16 @@ fn mistaken(word: &str, command: &Command) -> Option<String> {
     (near.0 <= EDITS_MAX).then(|| format!("{found}; did you mean: host {}", near.1))
 }
 
-/// Returns the message that a word is neither a command nor a file; [`None`] if the word is one of
-/// these, or looks like an option or a path.
+/// Returns a message that `word` is neither a command nor a file. Returns [`None`] if it is a
+/// command or a file, or if it looks like an option or a path.
 fn neither(word: &str, command: &Command) -> Option<String> {
     let is_command = word == "help" || command.find_subcommand(word).is_some();
     let is_one = !is_word(word) || is_command || Path::new(word).exists();
     (!is_one).then(|| format!("there is no command and no file `{word}`"))
 }
 
-/// Returns whether an argument could be a command: it is no option, and does not look like a path.
+/// Returns whether an argument could be a command: it is not an option, and does not look like a
+/// path.
 fn is_word(argument: &str) -> bool {
     !argument.contains(['.', '/']) && !argument.starts_with('-')
 }

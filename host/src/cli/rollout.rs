@@ -25,8 +25,8 @@ use crate::rollout::share::{Share, Steps};
 use crate::site::outcome::Outcome;
 use crate::site::rollout_status::{RolloutState, RolloutStatus};
 
-/// Minimum evidence that the candidate is slower at a class of requests for `host rollout status`
-/// to list the class. Below it, calls may have taken longer by chance.
+/// Minimum evidence for `host rollout status` to say that the candidate is too slow at a class of
+/// requests. With less evidence, calls may have taken longer by chance.
 const SHOWN_MIN: f64 = 10.0;
 
 /// Exit code of `host rollout status` when the candidate was rejected.
@@ -35,7 +35,7 @@ const REJECTED: u8 = 4;
 /// Exit code of `host rollout status` when the rollout waits for an operator.
 const STOPPED: u8 = 5;
 
-/// Interval at which `host rollout status --wait` asks for the state.
+/// Time between two requests for the state by `host rollout status --wait`.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 /// Commands about rollouts.
@@ -224,7 +224,7 @@ pub(super) fn run(what: Rollouts, describe: fn(&Outcome) -> (String, ExitCode)) 
     }
 }
 
-/// Sends a server a module and the parameters in `plan`, so that the server begins a rollout or a
+/// Sends a module and the parameters in `plan` to a server, which then begins a rollout or a
 /// shadow. Prints the outcome.
 fn send(
     file: &Path,
@@ -278,7 +278,8 @@ fn show_aborted(Aborted { version, serving }: &Aborted) -> (String, ExitCode) {
     (text, ExitCode::SUCCESS)
 }
 
-/// Returns the line that says that a rollout was ended.
+/// Returns the line that says that the rollout of `version` was ended, and that version `serving`
+/// serves all clients.
 pub(super) fn ended(version: u64, serving: u64) -> String {
     format!("ended the rollout of version {version}; version {serving} serves all clients\n")
 }

@@ -230,8 +230,8 @@ impl Serve {
         default.into_iter().chain(self.sites.iter().cloned()).collect()
     }
 
-    /// Returns the settings of a site that a reload can change: the module file, its probes, its
-    /// values, and how candidates are proved and rolled out.
+    /// Returns the settings of a site that a reload can change: the module file, its probes, the
+    /// values of the handler, and how candidates are tested and rolled out.
     ///
     /// # Errors
     ///
@@ -300,8 +300,8 @@ impl Serve {
         }
     }
 
-    /// Checks what the parser of a single flag cannot: whether flags that need other flags come
-    /// with them.
+    /// Checks the flags together, which the parser of a single flag cannot do. For example, some
+    /// flags need another flag.
     ///
     /// # Errors
     ///

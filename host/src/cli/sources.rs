@@ -73,7 +73,8 @@ impl Sources {
         Ok(())
     }
 
-    /// Waits until a source file changes, and then until no event comes for [`DEBOUNCE`].
+    /// Waits until a source file changes, and then until no further event arrives within
+    /// [`DEBOUNCE`].
     pub(super) async fn changed(&mut self) -> anyhow::Result<()> {
         loop {
             let Some(event) = self.events.recv().await else {

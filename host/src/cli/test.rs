@@ -120,8 +120,8 @@ impl Test {
     }
 }
 
-/// Returns the outcome of a request, and lines that describe each difference from what is
-/// expected.
+/// Returns the status of the answer as text, and lines that describe each difference from what is
+/// expected. Without an answer, the lines describe the fault.
 fn judge(probe: &Probe, answer: &Result<Answer, Fault>) -> (String, String) {
     let answer = match answer {
         Ok(answer) => answer,

@@ -13,8 +13,8 @@ use crate::hex;
 /// Maximum number of domains (`--acme`).
 pub const DOMAINS_MAX: usize = 100;
 
-/// Maximum length of a domain in bytes. A domain and a suffix make the name of its certificate
-/// file, and systems allow 255 bytes.
+/// Maximum length of a domain in bytes. The name of a certificate file is the domain and a suffix,
+/// and file systems allow at most 255 bytes for it.
 pub const DOMAIN_MAX: usize = 230;
 
 /// Maximum length of a label of a domain in bytes (RFC 1035, section 2.3.4).
@@ -23,7 +23,7 @@ const LABEL_MAX: usize = 63;
 /// Default URL of the ACME directory of the certificate authority: that of Let's Encrypt.
 pub const DIRECTORY: &str = "https://acme-v02.api.letsencrypt.org/directory";
 
-/// Name of the folder that ACME uses by default. It is in the state folder.
+/// Name of the default folder for ACME, which is in the state folder.
 pub const FOLDER: &str = "acme";
 
 /// Flags for certificates by ACME.

@@ -5,15 +5,15 @@ use std::time::Duration;
 use crate::config::http2::Http2Limits;
 use crate::config::value::{ADDRESSES, count, duration, size};
 
-/// Largest value of `--target-max`, in bytes. Longer targets are of no use, and each takes its
-/// length in memory.
+/// Largest value of `--target-max`, in bytes. Longer targets have no known use, and each target is
+/// held in memory.
 const TARGET_MAX: usize = 65_534;
 
-/// Largest value of `--head-max`, in bytes. A connection may hold three times as much in its
-/// buffers.
+/// Largest value of `--head-max`, in bytes. The buffers of a connection may hold up to three times
+/// as much.
 const HEAD_MAX: usize = 256 << 10;
 
-/// Largest value of `--fields-max`. No client sends a thousand headers.
+/// Largest value of `--fields-max`. The requests of usual clients have far fewer headers.
 const FIELDS_MAX: usize = 1000;
 
 /// Largest value of `--connection-requests`. Arbitrary, because nothing is allocated per request.

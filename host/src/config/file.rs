@@ -20,8 +20,8 @@ const USUAL: [&str; 2] = ["host.toml", "/etc/host/host.toml"];
 /// Maximum size of a configuration file in bytes.
 pub(crate) const FILE_MAX: usize = 4 << 20;
 
-/// Maximum number of mistakes in a configuration file that are reported one by one. Of the others,
-/// only the number is reported.
+/// Maximum number of mistakes in a configuration file that are reported one by one. A last message
+/// says how many more there are.
 pub(crate) const MISTAKES_MAX: usize = 100;
 
 /// Flags that choose the configuration file.

@@ -1,4 +1,5 @@
-//! Flags for HTTP/2: what a connection may hold, and what a client may do besides sending requests.
+//! Flags for HTTP/2: sizes of what a connection stores, and limits on frames that are not part of a
+//! request.
 
 use crate::config::value::{count, size};
 
@@ -13,7 +14,7 @@ const FRAME_MAX: usize = (1 << 24) - 1;
 /// Largest value of `--h2-streams`. Each open stream takes memory.
 const STREAMS_MAX: usize = 10_000;
 
-/// Largest value of `--h2-table`, in bytes. Each connection may hold two tables.
+/// Largest value of `--h2-table`, in bytes. Each connection may hold two of these tables (HPACK).
 const TABLE_MAX: usize = 64 << 10;
 
 /// Largest value of `--h2-resets` and of `--h2-control`, which count frames within `--rate-window`.

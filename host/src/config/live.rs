@@ -46,8 +46,8 @@ impl Changes {
 }
 
 impl Source {
-    /// Copies from `after` what a reload has changed. Keeps settings that need a restart, and the
-    /// sites in `unchanged`, which the reload failed to change.
+    /// Copies the settings that a reload applies from `after`. Keeps the settings that need a
+    /// restart, and the sites in `unchanged`, which the reload failed to change.
     pub fn reloaded(&mut self, after: Source, unchanged: &[&str]) {
         let is_left = |id: &str| unchanged.contains(&DEFAULT) && LIVE_OF_SITE.contains(&id);
         for id in LIVE.into_iter().filter(|id| !is_left(id)) {

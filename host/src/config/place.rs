@@ -30,7 +30,7 @@ pub struct Place {
 pub enum Host {
     /// One name or IP address, written as in a URL, in lower case.
     Exact(String),
-    /// All names below this one: `example.org` stands for `*.example.org`.
+    /// All subdomains of a name: `example.org` stands for `*.example.org`.
     Below(String),
 }
 

@@ -7,8 +7,8 @@ use crate::config::setting;
 use crate::config::site::FLAGS;
 use crate::config::sites;
 
-/// Pattern of a size, such as `64KiB`, or of a time, such as `1min 30s`. The pattern asks for a
-/// digit only; the server checks the unit.
+/// Pattern that a size, such as `64KiB`, or a time, such as `1min 30s`, must match. It requires
+/// only a digit, because the server checks the unit.
 const QUANTITY: &str = "[0-9]";
 
 /// Returns the JSON Schema of the configuration file.

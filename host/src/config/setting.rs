@@ -10,7 +10,8 @@ use clap::builder::ValueHint;
 use clap::{Arg, ArgAction, ArgMatches, Command, parser::ValueSource};
 use host_http::quote::quoted;
 
-/// Flags that are not settings: they choose the configuration file.
+/// Flags that choose the configuration file. They are not settings, so the file cannot contain
+/// them.
 const ABOUT_THE_FILE: [&str; 2] = ["config", "no_config"];
 
 /// Maximum number of edits (Damerau-Levenshtein distance) between an unknown key and the key that a
@@ -82,12 +83,13 @@ pub fn find<'a>(command: &'a Command, name: &str) -> Option<&'a Arg> {
     flags(command).find(|flag| key(flag) == name)
 }
 
-/// Returns the key that `name`, an unknown key, probably stands for; [`None`] if no key is similar.
+/// Returns the key that is similar to `name`, an unknown key, to suggest it in a message; [`None`]
+/// if no key is similar.
 pub fn near<'a>(command: &'a Command, name: &str) -> Option<&'a str> {
     near_of(flags(command).map(key), name)
 }
 
-/// Returns the one of `keys` that `name`, an unknown key, probably stands for; [`None`] if none is
+/// Returns the key among `keys` that is similar to `name`, an unknown key; [`None`] if none is
 /// similar.
 pub fn near_of<'a>(keys: impl IntoIterator<Item = &'a str>, name: &str) -> Option<&'a str> {
     let near = keys.into_iter().map(|key| (strsim::damerau_levenshtein(key, name), key)).min()?;
@@ -131,8 +133,8 @@ pub fn of_command_line(command: &Command, matches: &ArgMatches) -> Settings {
     flags(command).filter(is_given).map(setting).collect()
 }
 
-/// Merges the settings of several layers, of which the first has the highest precedence. A setting
-/// of one layer excludes the same flag, and flags that it conflicts with, in the layers below.
+/// Merges the settings of several layers, which are in order of precedence, highest first. A
+/// setting overrides the same flag, and flags that conflict with it, in layers of lower precedence.
 pub fn merge(command: &Command, layers: impl IntoIterator<Item = Settings>) -> Settings {
     layers.into_iter().fold(Settings::new(), |above, below| {
         let left = below.into_iter().filter(|(id, _)| {

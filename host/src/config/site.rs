@@ -11,8 +11,8 @@ use crate::config::setting::{self, Place, Settings};
 /// Name of the site that the general settings describe.
 pub const DEFAULT: &str = "default";
 
-/// Ids of the flags that a site may set. Where a site sets none, the general setting applies,
-/// except for the module and the values of the handler.
+/// Ids of the flags that a site may set. For a flag that a site does not set, the general setting
+/// applies, except for the module and the values of the handler.
 #[rustfmt::skip]
 pub const FLAGS: [&str; 35] = [
     "module", "watch", "no_watch", "probe", "probe_file", "no_probe", "instances", "queue", "queue_timeout",

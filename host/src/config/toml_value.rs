@@ -130,8 +130,8 @@ fn text(flag: &Arg, value: &DeValue<'_>) -> Result<String, String> {
     }
 }
 
-/// Describes the values that a flag takes, for messages. If `found` is a number that lacks a unit
-/// of time, the example is that number with a unit.
+/// Describes the values that a flag takes, for messages. If the flag takes a time and `found` is a
+/// number, the example is this number with a unit.
 fn expected(flag: &Arg, found: &DeValue<'_>) -> String {
     let possible: Vec<_> =
         flag.get_possible_values().iter().map(|value| format!("\"{}\"", value.get_name())).collect();
@@ -162,7 +162,8 @@ fn expected(flag: &Arg, found: &DeValue<'_>) -> String {
     }
 }
 
-/// Shows a decimal number or a boolean, and names the kind of any other value, for messages.
+/// Returns a text about a value for messages: a decimal number or a boolean itself, or the kind of
+/// any other value.
 fn found(value: &DeValue<'_>) -> String {
     match value {
         DeValue::Integer(number) if number.radix() == 10 => value_error::shown(number.as_str()).to_string(),

@@ -1,4 +1,5 @@
-//! How the host takes part in traces: whose `traceparent` it believes, if any.
+//! How the host takes part in traces: from which clients it continues a trace (`traceparent`), if
+//! any.
 
 use clap::ValueEnum;
 
@@ -17,8 +18,8 @@ pub enum Traceparent {
 }
 
 impl Traceparent {
-    /// Returns whether the `traceparent` of a peer is believed; [`None`] if the host takes no part
-    /// in traces. `is_trusted` says whether `--trust-forwarded` names the peer.
+    /// Returns whether the host continues the trace in a peer's `traceparent`; [`None`] if the host
+    /// takes no part in traces. `is_trusted` says whether `--trust-forwarded` names the peer.
     pub fn believes(self, is_trusted: bool) -> Option<bool> {
         match self {
             Traceparent::Off => None,

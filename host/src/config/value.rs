@@ -14,7 +14,8 @@ pub(crate) const ADDRESSES: usize = 1 << 32;
 /// Largest value of a memory budget in bytes: 1 TiB, more than most machines have.
 pub(crate) const BUDGET_MAX: usize = 1 << 40;
 
-/// Largest value of a count that has no limit of its own. Each counted item costs memory.
+/// Largest value of a flag that takes a count, unless the flag has a limit of its own. Each counted
+/// item takes memory.
 pub(crate) const COUNT_MAX: usize = 100_000;
 
 /// Largest duration: a year. Adding a much longer one to the clock could overflow.
@@ -66,7 +67,7 @@ pub(crate) fn duration_or_none(text: &str) -> Result<Duration, String> {
     if text == "0s" { Ok(Duration::ZERO) } else { duration(text) }
 }
 
-/// Formats a duration, cut to whole milliseconds, in a form that flags accept.
+/// Formats a duration, rounded down to whole milliseconds, in a form that flags accept.
 pub(crate) fn showable(duration: Duration) -> humantime::FormattedDuration {
     humantime::format_duration(Duration::from_millis(duration.as_millis().try_into().unwrap_or(u64::MAX)))
 }

@@ -85,7 +85,8 @@ pub fn check(command: &Command, flag: &Arg, given: &Given, name: &str) -> Result
     })
 }
 
-/// Returns a message for each pair of settings of one layer that exclude each other.
+/// Returns a message for each pair of settings that exclude each other within one layer of the
+/// configuration.
 pub fn conflicts(command: &Command, settings: &Settings) -> Vec<String> {
     let entry = |id| settings.get_key_value(id);
     let pairs = setting::conflicting(command, settings).into_iter();

@@ -17,10 +17,11 @@ use crate::fault_counts::Recent;
 
 pub use crate::events::ring::BYTES_MAX;
 
-/// Maximum number of changes that are kept for clients that reconnect.
+/// Maximum number of change events that are kept for clients that reconnect. Changes are all events
+/// except faults.
 pub const CHANGES_MAX: usize = 256;
 
-/// Maximum number of faults that are kept until the subscribed clients have received them.
+/// Maximum number of fault events that are kept until the subscribed clients have received them.
 pub const FAULTS_MAX: usize = 64;
 
 /// Maximum number of concurrent event streams.
@@ -31,7 +32,7 @@ pub const FLUSH: Duration = Duration::from_secs(1);
 
 /// Events of the whole server: changes, faults, and samples of the traffic.
 pub struct Events {
-    /// Samples of the traffic.
+    /// Samples of the traffic, which clients follow in streams of their own.
     pub traffic: Traffic,
     /// Random prefix of all event ids. It differs in each process, so that an id of an earlier
     /// process is recognized.
@@ -54,7 +55,8 @@ struct Rings {
 pub struct Listener {
     events: Arc<Events>,
     told: watch::Receiver<()>,
-    /// Lines that are sent before the events of the rings.
+    /// Lines that are sent before the events of the rings: an id at which the client can resume,
+    /// and a notice if events were missed.
     first: VecDeque<Bytes>,
     /// Number of the next change to send.
     change: u64,
@@ -88,7 +90,7 @@ impl Default for Events {
 }
 
 impl Events {
-    /// Sends a change to all listeners, and keeps it for clients that reconnect.
+    /// Sends a change event to all listeners, and keeps it for clients that reconnect.
     pub fn tell(&self, change: &Event) {
         let lines = change.lines();
         let mut rings = self.rings();
@@ -125,9 +127,9 @@ impl Events {
         let _ = timeout(FLUSH, self.streams.acquire_many(STREAMS_MAX)).await;
     }
 
-    /// Subscribes a client to the events from now on, or from the change after the one with the id
-    /// `last`. If `last` is unknown, the client first gets a notice of missed events and all kept
-    /// changes.
+    /// Subscribes a client to the events from now on. If `last` is the id of a change, begins with
+    /// the change after it. If `last` is unknown, the client first gets a notice of missed events,
+    /// and then all kept changes.
     pub fn listen(self: &Arc<Self>, last: Option<&str>) -> Listener {
         let told = self.told.subscribe();
         let rings = self.rings();

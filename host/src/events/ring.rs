@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// Maximum number of bytes of all events in a ring. A longer event is kept, but as the only one.
+/// Maximum number of bytes of all events in a ring. An event that is longer is kept as the only one
+/// in the ring.
 pub const BYTES_MAX: usize = 1 << 20;
 
 /// Latest events of one kind, numbered from 1 in the order in which they were added.
@@ -19,8 +20,8 @@ pub(super) struct Ring {
 /// Event in a [`Ring`].
 #[derive(Clone)]
 pub(super) struct Kept {
-    /// Number of the event among the events of all rings, which gives the order in which they are
-    /// sent.
+    /// Position of the event among the events of all rings. Listeners send the events in this
+    /// order.
     pub(super) order: u64,
     /// Lines of the event, as they are sent in an event stream.
     pub(super) text: Bytes,

@@ -58,9 +58,9 @@ impl Traffic {
         Arc::clone(&self.streams).try_acquire_owned().ok()
     }
 
-    /// Takes a sample of a site, or of the whole server for [`None`], if one is due; `read` reads
-    /// the counters. Returns the lines of all samples after number `seen`, and the value of `seen`
-    /// for the next call.
+    /// Takes a sample of a site, or of the whole server for [`None`], unless the latest one is too
+    /// new. `read` reads the counters. Returns the lines of all samples after number `seen`, and
+    /// the value of `seen` for the next call.
     pub fn follow(&self, site: Option<&str>, seen: u64, read: impl FnOnce() -> Reading) -> (Vec<Bytes>, u64) {
         let mut state = self.state();
         let State { scopes, count } = &mut *state;

@@ -167,7 +167,7 @@ fn holder(file: &File) -> Option<u32> {
     text.trim().parse().ok()
 }
 
-/// Removes a lock file that this process has locked, unless the name belongs to another file by
+/// Removes a lock file that this process has locked, unless `name` is the name of another file by
 /// now. A server that waits for the lock then creates a new file.
 pub fn remove_lock(folder: impl AsFd, name: &OsStr, lock: &File) {
     if is_at(lock, folder.as_fd(), name) {

@@ -26,7 +26,7 @@ const OTHERS_WRITE: u32 = 0o022;
 /// twice the largest value of `--record-max`.
 pub(crate) const ENTRIES_MAX: usize = 200_000;
 
-/// Multiple in bytes to which [`PrivateFolder::replace`] rounds up the size of a file.
+/// Unit of file sizes in bytes: [`PrivateFolder::replace`] pads a file to a multiple of it.
 const ROOM: usize = 16 << 10;
 
 /// Folder that only this user can change.
@@ -208,7 +208,8 @@ impl PrivateFolder {
         Ok(())
     }
 
-    /// Allocates disk space for the first [`PrivateFolder::replace`] of a text file.
+    /// Allocates disk space for the text file `name`, so that the first [`PrivateFolder::replace`]
+    /// of the file succeeds even on a full disk.
     ///
     /// # Errors
     ///

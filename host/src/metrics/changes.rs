@@ -11,7 +11,7 @@ use crate::metrics::histogram::{self, Histogram};
 #[derive(Default)]
 pub struct Changes(Mutex<Counts>);
 
-/// Numbers of changes of one site since the start. Each map has the name of a change as its key.
+/// Numbers of changes of one site since the start.
 #[derive(Clone, Default)]
 pub struct Counts {
     /// Number of versions that became current. The key is `swap` or `rollback`.
@@ -62,7 +62,7 @@ impl Changes {
 }
 
 impl Counts {
-    /// Returns a histogram of the times that candidates took, for each stage.
+    /// Returns the stages, each with a histogram of the times that candidates took for the stage.
     pub fn stages(&self) -> impl Iterator<Item = (&str, Histogram)> {
         self.stages.iter().map(|(stage, counters)| (stage.as_str(), Histogram::read(counters, 0)))
     }

@@ -138,7 +138,7 @@ impl fmt::Display for Set<'_> {
 }
 
 /// Displays a text with the escapes of the format. Quotation marks are escaped only if the second
-/// field is true, which is for values of labels and not for help lines.
+/// field is true: values of labels need this, help lines do not.
 struct Escaped<'a>(&'a str, bool);
 
 impl fmt::Display for Escaped<'_> {

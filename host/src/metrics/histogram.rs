@@ -36,7 +36,7 @@ pub fn bucket(nanoseconds: u64) -> usize {
     BOUNDS.partition_point(|bound| *bound < nanoseconds)
 }
 
-/// Returns a time in nanoseconds, or [`u64::MAX`] for a longer time.
+/// Returns a time in nanoseconds, or [`u64::MAX`] if the time is too long for the type.
 pub fn nanoseconds(time: Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
@@ -54,8 +54,8 @@ pub struct Histogram {
 }
 
 impl Histogram {
-    /// Creates a histogram from its [`COUNTERS`] counters. Adds `zeros` times of zero length, which
-    /// the counters do not include.
+    /// Creates a histogram from its [`COUNTERS`] counters. Also counts `zeros` measured times of
+    /// length 0, which the counters do not include.
     pub fn read(counters: &[u64], zeros: u64) -> Histogram {
         let bounds = BOUNDS.iter().map(|bound| *bound as f64 / 1e9).chain([f64::INFINITY]);
         let mut buckets: Vec<_> = bounds.zip(counters.iter().copied()).collect();

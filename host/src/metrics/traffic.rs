@@ -17,12 +17,12 @@ const FAILED: &str = "5xx";
 pub struct Reading {
     /// Time of the reading, to measure the time between two readings.
     pub at: Instant,
-    /// Time of the reading by the system clock.
+    /// Time of the reading according to the system clock.
     pub time: SystemTime,
     /// Response times of all requests.
     pub took: Histogram,
-    /// Numbers of requests by the version that was called. The key [`None`] has all other requests,
-    /// and in a reading of the whole server all requests.
+    /// Number of requests for each version that was called. The key [`None`] stands for requests
+    /// without a called version or, in a reading of the whole server, for all requests.
     pub versions: BTreeMap<Option<u64>, Counts>,
     /// Resources in use at the time of the reading.
     pub in_use: InUse,

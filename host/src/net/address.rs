@@ -1,5 +1,5 @@
-//! Parses addresses to listen on: `HOST:PORT` or `unix:PATH`, with options such as `,tls` behind
-//! them. Resolves host names to IP addresses.
+//! Parses addresses to listen on: `HOST:PORT` or `unix:PATH`, followed by options such as `,tls`.
+//! Resolves host names to IP addresses.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};

@@ -1,5 +1,6 @@
-//! Listening sockets that the previous process has handed over during an upgrade, by name. The name
-//! is the flag and the address, such as `--listen localhost:4444`, or `LISTEN_FDS`.
+//! Stores the listening sockets that the previous process has handed over during an upgrade. The
+//! name of a socket consists of the flag and the address, such as `--listen localhost:4444`, or is
+//! `LISTEN_FDS`.
 
 use std::os::fd::OwnedFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};

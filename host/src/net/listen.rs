@@ -21,7 +21,7 @@ use crate::net::unix_socket::{self, BACKLOG};
 /// hands these sockets over under this name.
 const PASSED: &str = "LISTEN_FDS";
 
-/// Flag of the addresses to listen on.
+/// Name of the flag for the addresses to listen on.
 const FLAG: &str = "--listen";
 
 /// Maximum number of attempts to find a port that is free on all IP addresses of a host name.
@@ -182,8 +182,8 @@ fn bind_name(address: &str, flag: &str) -> anyhow::Result<Vec<TcpListener>> {
     }
 }
 
-/// Binds all addresses that this machine has. Returns an error with the address if one cannot be
-/// bound, or if the machine has none of them.
+/// Binds those of `addresses` that this machine has. Returns an error with the address if the
+/// machine has none of them, or if one cannot be bound for another reason.
 fn bind_all(addresses: &[SocketAddr]) -> Result<Vec<TcpListener>, (SocketAddr, io::Error)> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut unavailable = None;

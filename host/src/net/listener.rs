@@ -20,8 +20,8 @@ pub const UNIX: &str = "unix:";
 /// Option of an address that says that connections begin with a PROXY protocol header.
 pub(super) const PROXY: &str = "proxy";
 
-/// Whether the other process of an upgrade owns the socket files. If so, this process does not
-/// remove them.
+/// Whether the socket files belong to the other of the two processes in an upgrade, so that this
+/// process does not remove them.
 static LEFT: AtomicBool = AtomicBool::new(false);
 
 /// Bound listening socket, registered with the current tokio runtime.
@@ -54,13 +54,14 @@ enum Listening {
     },
 }
 
-/// Sets whether the other process of an upgrade owns the files of all Unix sockets. If so, this
-/// process does not remove them.
+/// Sets whether the files of all Unix sockets belong to the other of the two processes in an
+/// upgrade. If so, this process does not remove them.
 pub fn leave_paths(are_left: bool) {
     LEFT.store(are_left, Relaxed);
 }
 
-/// Returns whether the other process of an upgrade owns the files of Unix sockets.
+/// Returns whether the files of all Unix sockets belong to the other of the two processes in an
+/// upgrade, as [`leave_paths`] has set it.
 pub fn are_paths_left() -> bool {
     LEFT.load(Relaxed)
 }

@@ -1,4 +1,4 @@
-//! Reads the PROXY protocol header of a connection, and not one byte more, because the bytes behind
+//! Reads the PROXY protocol header of a connection, and not one byte more, because the bytes after
 //! the header belong to TLS or HTTP.
 
 use std::io::{self, ErrorKind};
@@ -42,9 +42,9 @@ pub async fn read(connection: &Connection) -> io::Result<Option<Origin>> {
     }
 }
 
-/// Waits for bytes, and returns how many to read, at most `most`. Looks at the bytes without
-/// reading them. Counts up to the first line feed; without one, all bytes that have arrived.
-/// Returns 1 at the end of the connection, which the next read then detects.
+/// Waits for bytes, and returns how many to read, at most `most`: up to and including the first
+/// line feed, or all received bytes if there is none. Does not consume the bytes. Returns 1 at the
+/// end of the connection, which the next read then detects.
 async fn line(connection: &Connection, most: usize) -> io::Result<usize> {
     let mut ahead = [0; V1_MAX];
     let room = ahead.get_mut(..most).unwrap_or_default();

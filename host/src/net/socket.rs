@@ -15,9 +15,9 @@ use tokio::net::{TcpStream, UnixStream};
 use crate::net::tls_stream::TlsStream;
 
 /// Maximum number of unsent bytes that the kernel queues for one connection (TCP_NOTSENT_LOWAT).
-/// The default of the kernel is several megabytes. A few hundred clients that do not read would
-/// then use up the kernel's memory for TCP, and all connections of the machine would stall. This is
-/// measured by `cargo bench -p host-benches --bench slow -- read`.
+/// With the kernel's default of several megabytes, a few hundred clients that do not read would use
+/// up the kernel's memory for TCP, and all connections of the machine would stall. `cargo bench -p
+/// host-benches --bench slow -- read` measures this.
 pub(crate) const UNSENT_MAX: u32 = 128 << 10;
 
 /// Socket of one connection. All clones use the same connection.

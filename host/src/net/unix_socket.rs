@@ -1,6 +1,6 @@
 //! Parses addresses of Unix sockets, and binds the sockets. The mode and the group of the socket
-//! file say who may connect. They are set before the socket listens, so that nobody can connect
-//! before.
+//! file say who may connect. They are set before the socket listens, so that nobody else can
+//! connect in the meantime.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -153,7 +153,7 @@ fn prepare(socket: &Socket, path: &Path, access: &Access) -> anyhow::Result<()> 
     Ok(())
 }
 
-/// Sets the mode and the group of the socket file at a path, as far as `access` has them.
+/// Sets the mode and the group of the socket file at a path, if `access` contains them.
 ///
 /// # Errors
 ///

@@ -18,15 +18,14 @@ use crate::telemetry::redact::SECRET_FIELDS;
 /// Suffix of the names of recorded requests.
 const SUFFIX: &str = ".fault.http";
 
-/// Number of digits of the time at the start of a file name, in milliseconds since 1970. It is
-/// fixed, so that names sort by time.
+/// Number of digits of the time at the start of a file name. The time is in milliseconds since
+/// 1970, with leading zeros, so that names sort by time.
 const TIME_DIGITS: usize = 13;
 
-/// Largest time with [`TIME_DIGITS`] digits, in the year 2286. It is also written for all later
-/// times.
+/// Largest time with [`TIME_DIGITS`] digits, in the year 2286. It replaces all later times.
 const TIME_MAX: u128 = 9_999_999_999_999;
 
-/// Maximum number of bytes of all comment lines of a file together.
+/// Maximum total length of the comment lines of a file, in bytes.
 const HEAD_MAX: usize = 64 << 10;
 
 /// Recorded request with the fault that it ended in.

@@ -40,8 +40,8 @@ impl Folder {
         Ok(Folder { folder, files_max, bytes_max, files: files.into() })
     }
 
-    /// Writes a file atomically. Removes the oldest files before, until the new file is within the
-    /// limits.
+    /// Writes a file atomically. Before that, removes the oldest files until the new file fits
+    /// within the limits.
     pub(super) fn write(&mut self, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
         if bytes.len() > self.bytes_max {
             bail!(

@@ -33,7 +33,7 @@ pub(crate) const QUEUE: usize = 16;
 /// Maximum time to wait on exit until the queued requests are written.
 pub(crate) const FLUSH: Duration = Duration::from_secs(1);
 
-/// Pause between two looks whether a full queue has room.
+/// Time between two checks whether a full queue has room.
 const FULL_RETRY: Duration = Duration::from_millis(10);
 
 /// Flags about recording failed requests.
@@ -69,7 +69,7 @@ pub struct Recorder {
 
 enum Job {
     Write(Box<Recorded>),
-    /// Request to send on the channel when all jobs before this one are done.
+    /// Asks the thread to send on this channel when all earlier jobs are done.
     Flush(SyncSender<()>),
 }
 
@@ -94,8 +94,8 @@ impl Recorder {
         Ok(Some(Recorder { queue, warned: AtomicBool::new(false) }))
     }
 
-    /// Queues a request that ended in a fault of the handler. Masks the secret values of the site
-    /// in it. Drops the request if the queue is full.
+    /// Queues a request that ended in a fault of the handler, with the secret values of the site
+    /// masked. Drops the request if the queue is full.
     pub fn record(
         &self,
         mut message: Message,

@@ -21,8 +21,9 @@ const QUOTED_MAX: usize = 100;
 
 /// Function of one rollout that assigns a [`Point`] to each client.
 ///
-/// The hash is that of the crate `siphasher`. The hash of the standard library may change with each
-/// release, so that after a restart with a newer host, other clients would get the candidate.
+/// Uses the hash of the crate `siphasher`, which never changes. The hash of the standard library
+/// may change between releases, and then a restart with a newer host would assign the candidate to
+/// other clients.
 #[derive(Clone, Copy, Debug)]
 pub struct Assignment(SipHasher13);
 
@@ -46,7 +47,7 @@ impl Assignment {
 pub struct Point(u64);
 
 impl Point {
-    /// Creates a point from a hash. All bits of the hash must look random.
+    /// Creates a point from a hash. The hash must be distributed like a random number.
     pub fn of_hash(hash: u64) -> Point {
         Point(hash)
     }
@@ -78,7 +79,7 @@ impl Key {
     /// Returns the key of the client that has sent a request with these header fields: the first
     /// value of the cookie or header, or the client's address if there is no value or an empty one.
     ///
-    /// `address` must not have a port, because each connection has another one.
+    /// `address` must not have a port, because a client uses a different port for each connection.
     pub fn of<'a>(
         &self,
         fields: impl IntoIterator<Item = (&'a [u8], &'a [u8])>,
@@ -185,7 +186,8 @@ mod tests {
     }
 
     /// Returns Pearson's chi-squared statistic for the independence of two assignments. Counts the
-    /// clients by the tenth of [0, 1) in which their two points are: 10 by 10 cells, 81 degrees of
+    /// clients in a table of 10 by 10 cells: the row is the first digit after the decimal point of
+    /// the client's point in `one`, and the column that in `other`. The statistic has 81 degrees of
     /// freedom.
     fn chi_square(one: Assignment, other: Assignment) -> f64 {
         let tenth = |point: Point| ((u128::from(point.0) * 10) >> 64) as usize;

@@ -84,14 +84,14 @@ fn is_usual_method(method: &str) -> bool {
     matches!(method, "GET" | "HEAD" | "POST" | "PUT" | "PATCH" | "DELETE" | "OPTIONS" | "TRACE" | "CONNECT")
 }
 
-/// Returns whether a status says that the handler has no resource at the target. Scanners request
-/// an unlimited number of such paths, so no segment of them stays in a shape. Returns false for
-/// 405, because that resource exists.
+/// Returns whether a status says that the handler has no resource at the target (404 or 501).
+/// Scanners request an unlimited number of such targets, so their shape has `*` for every path
+/// segment. Returns false for 405, because that resource exists.
 fn is_unknown_target(status: u16) -> bool {
     matches!(status, 404 | 501)
 }
 
-/// Passes the shape of a target to `write` in pieces.
+/// Computes the shape of a target, and passes it to `write` in pieces, so that no string is built.
 fn write_shape<'a>(target: &'a str, status: u16, mut write: impl FnMut(&'a str)) {
     let (mut path, query) = split_before(target, b'?');
     if !path.starts_with('/') {
@@ -117,8 +117,8 @@ fn write_shape<'a>(target: &'a str, status: u16, mut write: impl FnMut(&'a str))
     }
 }
 
-/// Passes the names of the parameters of a query to `write`, sorted and without duplicates. Clients
-/// often build a query from a hash map, so the order of names does not matter.
+/// Passes the names of the query parameters to `write`, sorted and without duplicates. Sorts them
+/// because clients often build a query from a hash map, in which the order is random.
 fn write_names<'a>(mut query: &'a str, mut write: impl FnMut(&'a str)) {
     let mut names = ["*"; PARAMETERS_MAX + 1];
     let mut count = 0_usize;
@@ -156,7 +156,8 @@ fn write_names<'a>(mut query: &'a str, mut write: impl FnMut(&'a str)) {
     }
 }
 
-/// Splits a text before the first byte `end`. Without such a byte, the second part is empty.
+/// Splits a text before the first occurrence of the byte `end`. If the text does not contain this
+/// byte, the second part is empty.
 fn split_before(text: &str, end: u8) -> (&str, &str) {
     let place = memchr(end, text.as_bytes()).unwrap_or(text.len());
     text.split_at_checked(place).unwrap_or((text, ""))

@@ -1,4 +1,4 @@
-//! Request in the journal, and how the version that served it has answered.
+//! Request in the journal, and a summary of the response to it.
 
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -49,7 +49,7 @@ pub struct Answered {
     pub fault: Option<&'static str>,
 }
 
-/// Request in the journal, and how the version that served it has answered.
+/// Request in the journal, and a summary of the response to it.
 #[derive(Debug)]
 pub struct Exchange {
     /// Class of the request.

@@ -5,13 +5,13 @@
 //! the other to fail, or to take long. A busy machine makes a call miss its deadline or take a
 //! hundred times as long, but it does not choose the version. So if two calls differ, the new
 //! version is the worse one with a chance of one half. This holds for any rate of differences, and
-//! for bursts. This is the sign test, of which each pair that differs is a bet ([`Martingale`]).
-//! The caller must choose the order of the two calls at random, because the second call finds the
-//! caches filled, and must keep both versions warm.
+//! for bursts. So the judge uses a sequential sign test: each pair of calls that differs is an
+//! observation of a [`Martingale`]. The caller must choose the order of the two calls at random,
+//! because the first call fills the caches for the second, and must keep both versions warm.
 //!
-//! The chance that the evidence of equal versions ever reaches a limit is at most one in the
-//! limit, however often the judge looks (Ville's inequality). The chances of several such tests
-//! add up at most (Boole's inequality):
+//! If the versions are equal, the chance that the evidence ever reaches a limit is at most 1 in
+//! that limit, however often the judge checks it (Ville's inequality). The chance of an error in
+//! any of several tests is at most the sum of their chances (Boole's inequality):
 //!
 //! | Evidence | Limit | Chance of an error |
 //! | --- | --- | --- |
@@ -20,12 +20,16 @@
 //! | times in all classes | | 1 in 200 |
 //! | all | | 1 in 100 |
 //!
-//! Two bounds are no tests. A few requests that only the new version fails are enough if it has
-//! failed a large share of what it served; equal versions get there only if they fail much by
-//! chance, and this is not in the table. And evidence of times, which grows with the number of
-//! pairs however few of them are slower, decides only if the new version is slower in more than 1 %
-//! of a class, and in at least twice as many pairs as it is faster: then the 99th percentile of the
-//! ratio of times is past the rule.
+//! Two further rules are not statistical tests:
+//!
+//! - The new version also counts as worse if it has failed a large share of the requests that it
+//!   served, and at least three of them failed only with the new version when they were run again.
+//!   Equal versions reach this only if many requests fail by chance. The table does not include
+//!   this chance.
+//! - With enough pairs, the evidence of times reaches its limit even if few pairs are slower. So it
+//!   decides only if the new version is slower in at least twice as many pairs as it is faster, and
+//!   if the difference of these two numbers is more than 1 % of the pairs of a class. Then the 99th
+//!   percentile of the ratio of times exceeds the ratio in [`Rules`].
 //!
 //! Sources: Ville, "Étude critique de la notion de collectif", 1939; Fisher, "The design of
 //! experiments", 1935, for chance that comes from a random order; Ramdas, Grünwald, Vovk and
@@ -40,13 +44,12 @@ use crate::rollout::martingale::Martingale;
 /// Evidence of failures at which the new version counts as worse.
 const LIMIT: f64 = 200.0;
 
-/// Maximum number of classes with times. The times of all further classes are judged together in
-/// the last one, [`FURTHER`].
+/// Maximum number of classes of requests whose times are judged. The last class, [`FURTHER`], has
+/// the times of all classes for which there is no room.
 const CLASSES_MAX: usize = 256;
 
-/// Evidence of slower times in a class at which the new version may count as worse. All classes
-/// have an equal part of the chance of an error, so that a rare class needs no more pairs than a
-/// busy class.
+/// Evidence of slower times in a class at which the new version may count as worse. The limit is
+/// the same for all classes, so that a rare class needs no more pairs than a busy class.
 const TIME_LIMIT: f64 = LIMIT * CLASSES_MAX as f64;
 
 /// Probability that the new version is the worse one in a pair that differs, if the versions are
@@ -78,8 +81,8 @@ const CLEAR: u64 = 2;
 /// Maximum difference of two times that is ignored as noise of a busy machine.
 const SLOWER_MIN: Duration = Duration::from_micros(20);
 
-/// Maximum number of facts that are remembered for failures, and the same number for times.
-/// [`Judge`] says what a fact is.
+/// Maximum number of facts (see [`Judge`]) in each of two tables: that of failures, and that of
+/// times.
 const FACTS_MAX: usize = 10_000;
 
 /// Name of the class with the times of all classes beyond [`CLASSES_MAX`].
@@ -123,13 +126,14 @@ pub struct Judge {
     /// are not judged.
     slower: Option<f64>,
     failures: Bets,
-    /// Number of times that failed requests with the same fact were run again.
+    /// For each fact, the number of times that failed requests with this fact were run again.
     facts: HashMap<u64, u8>,
     /// Number of times that failed requests were run again, over all facts.
     tried: u64,
     /// Number of times that failed requests were run again and failed only with the new version.
     worse_tried: u64,
-    /// Number of failed requests that, when first run again, failed only with the old version.
+    /// Number of failed requests that failed only with the old version when they were first run
+    /// again.
     better_tried: u64,
     /// Pairs of times by class, in the order in which the classes appeared.
     times: Vec<Times>,
@@ -197,9 +201,8 @@ impl Judge {
         }
     }
 
-    /// Adds a request of the random sample that was run again on both versions. `alone` is the
-    /// version that failed, if only one failed. Sampled requests do not count for the share of
-    /// failed requests.
+    /// Adds a sampled request that was run again on both versions. `alone` is the version that
+    /// failed, if only one failed. Sampled requests do not count for the share of failed requests.
     pub fn sample(&mut self, fact: u64, alone: Option<Side>) {
         // Facts without a difference would soon fill the memory.
         if let Some(alone) = alone.filter(|_| known(&mut self.facts, fact).0) {
@@ -216,9 +219,8 @@ impl Judge {
         }
     }
 
-    /// Adds the times of a request of the random sample that both versions answered when it was run
-    /// again. Failed requests that are not in the sample must not be added, because many of them
-    /// are slow.
+    /// Adds the times of a sampled request that both versions answered when it was run again.
+    /// Failed requests outside of the sample must not be added, because many of them are slow.
     pub fn time(&mut self, fact: u64, class: &str, old: Duration, new: Duration) {
         let Some(ratio) = self.slower else {
             return;
@@ -254,8 +256,9 @@ impl Judge {
         self.found.clone().or_else(|| self.share(served, failed))
     }
 
-    /// Judges the share of requests that fail only with the new version. This share is estimated,
-    /// because not all failed requests were run again.
+    /// Returns a reason if the new version fails too large a share of its requests that the old
+    /// version does not fail. This share is estimated, because not all failed requests were run
+    /// again. Returns [`None`] if any of them failed only with the old version.
     fn share(&self, served: u64, failed: u64) -> Option<Reason> {
         let (tried, worse) = (self.tried, self.worse_tried);
         let part = failed.saturating_mul(worse) / tried.max(1);
@@ -276,9 +279,9 @@ impl Judge {
 }
 
 impl Times {
-    /// Returns the times of a class, and adds the class if it is new. If there are too many
-    /// classes, a new class with a pair that differs replaces one without, because a client can
-    /// invent many classes; any other new class shares the times of [`FURTHER`].
+    /// Returns the times of a class, and adds the class if it is new. When the table is full, a new
+    /// class shares the times of [`FURTHER`]. But if the new class has a pair that differs, it
+    /// replaces a class without such a pair, because a client can invent many classes.
     fn of<'a>(all: &'a mut Vec<Times>, class: &str, differs: bool) -> Option<&'a mut Times> {
         let class = class.get(..class.floor_char_boundary(NAME_MAX)).unwrap_or_default();
         let mut known = all.iter().position(|times| times.class == class);
@@ -321,9 +324,9 @@ impl Bets {
     }
 }
 
-/// Returns whether a fact is new, and the value that is stored for it. When there are [`FACTS_MAX`]
-/// facts, a new one clears the table: it is better to count a fact twice than to ignore all new
-/// facts.
+/// Looks up a fact, and adds it if it is new. Returns whether it is new, and the value that is
+/// stored for it. When there are [`FACTS_MAX`] facts, a new one clears the table: it is better to
+/// count a fact twice than to ignore all new facts.
 fn known<T: Default>(facts: &mut HashMap<u64, T>, fact: u64) -> (bool, &mut T) {
     let is_new = !facts.contains_key(&fact);
     if is_new && facts.len() >= FACTS_MAX {
@@ -501,8 +504,8 @@ mod tests {
         assert_eq!((judge.evidence().better, judge.better_tried), (0, 0));
     }
 
-    /// Earlier implementation of the judge, with which the current one is compared. The part that
-    /// calls versions is left out.
+    /// Earlier implementation of the judge, with which a test compares the current one. Does not
+    /// contain the part that calls versions.
     struct Before {
         evidence: Martingale,
         facts: HashMap<u64, u8>,
@@ -865,8 +868,8 @@ mod tests {
         }
     }
 
-    /// Simulates 100 rollouts of at most 10,000 pairs. Returns after how many pairs times decided,
-    /// in ascending order, without the rollouts in which they did not decide.
+    /// Simulates 100 rollouts of at most 10,000 pairs. Returns, for each rollout in which times
+    /// decided, the number of pairs until then, in ascending order.
     fn pairs_until_worse(slower: usize, preempted: usize) -> Vec<u64> {
         let pairs = |seed: u64| {
             let mut traffic = Traffic { slower, preempted, ..Traffic::new(seed) };

@@ -8,10 +8,10 @@
 //!   memory is evicted. So a class within its fair share loses nothing.
 //! - The number of classes is limited too, so that each class has room for several requests. When a
 //!   new class exceeds this limit, a whole class is evicted: the one that has gone without a new
-//!   request for the longest time. If more than a quarter of the possible classes have had only one
-//!   request so far, one of these is evicted, otherwise one of the others. So a new class has time
-//!   to get a second request. A flood of classes with one request each evicts mostly its own
-//!   classes, and at most a quarter of the others.
+//!   request for the longest time. If more than a quarter of the maximum number of classes have had
+//!   only one request so far, the evicted class is one of these, otherwise one of the others. So a
+//!   new class has time to get a second request, and a flood of classes with one request each
+//!   evicts mostly classes of the flood.
 //!
 //! Each eviction looks at all classes. Their number is limited, so an insertion takes about a
 //! microsecond, however many requests the journal keeps.
@@ -30,11 +30,11 @@ pub(crate) const CLASSES_MAX: usize = 256;
 /// maximum number of requests divided by this number.
 const FAIR_SHARE_MIN: usize = 4;
 
-/// If more than one in this many of the possible classes have had only one request, a new class
-/// evicts one of them, otherwise one of the other classes.
+/// Divisor: if more than a quarter of the maximum number of classes have had only one request, a
+/// new class evicts one of these, otherwise one of the other classes.
 const MET_ONCE: usize = 4;
 
-/// Kept exchanges (requests with their answers), by class.
+/// Exchanges (requests with their responses) that the journal keeps, by class.
 #[derive(Default)]
 pub(crate) struct Kept {
     pub(crate) bounds: Bounds,
@@ -60,7 +60,7 @@ struct Held {
     bytes: usize,
     /// Number of exchanges inserted since the class was added, including evicted ones.
     inserted: u64,
-    /// Number of the latest exchange.
+    /// Number of the latest exchange, in the order of insertion.
     latest: u64,
 }
 

@@ -177,8 +177,8 @@ mod tests {
         }
     }
 
-    /// Computes the evidence directly from its definition, after `events` observations in which the
-    /// event took place and `others` in which it did not.
+    /// Computes the evidence directly from its definition, after `events` observations with the
+    /// event and `others` without it. `p` is the stated probability of the event.
     fn closed_form(events: u64, others: u64, p: f64) -> f64 {
         let weighted = |(odds, weight): (f64, f64)| {
             let (events, all) = (events as f64, (events + others) as f64);
@@ -187,9 +187,8 @@ mod tests {
         super::ODDS.into_iter().zip(super::WEIGHTS).map(weighted).sum()
     }
 
-    /// Computes the exact probability that the evidence reaches `limit` within so many
-    /// observations, if the event has the stated probability. Tracks how many events have taken
-    /// place in the rollouts that have not reached the limit yet.
+    /// Computes the exact probability that the evidence reaches `limit` within `observations`
+    /// observations, if the event has the stated probability.
     fn probability_of_alarm(probability: f64, limit: f64, observations: u64) -> f64 {
         let (mut undecided, mut alarm) = (vec![1.0], 0.0);
         for observed in 1..=observations {
@@ -226,8 +225,8 @@ mod tests {
         }
     }
 
-    /// Simulates a rollout of two equal versions, with its number as the seed. Returns whether it
-    /// ends in a false alarm.
+    /// Simulates a rollout of two equal versions. The number `rollout` is the seed of the random
+    /// numbers. Returns whether the rollout ends in a false alarm.
     fn has_false_alarm(rollout: u64, probability: f64) -> bool {
         let mut random = Xorshift::new(rollout.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut martingale = Martingale::new();

@@ -1,4 +1,4 @@
-//! Masks the secrets of two versions in what a report shows of a request and of its answers.
+//! Masks the secrets of two versions in the requests and responses that a report shows.
 
 use std::borrow::Cow;
 
@@ -9,13 +9,13 @@ use http::header::{CONTENT_LENGTH, HeaderName};
 
 use crate::rollout::compare::verdict::Outcome;
 
-/// Text that is appended to a masked value of the candidate if the value differed from that of the
-/// current version only in a secret. Otherwise both would look equal.
+/// Text that is appended to a masked value of the candidate if the original value differed from
+/// that of the current version only in a secret. Otherwise the two masked values would be equal.
 const ANOTHER: &[u8] = b" (another text before it was masked)";
 
-/// Masks the secrets of two versions, whose values it holds. A reload may have changed the secrets.
-/// Each text is masked with both, because an answer of one version may repeat a text of the request
-/// that is a secret of the other version.
+/// Masks the secrets of two versions. Contains the configuration values of both, because a reload
+/// may have changed the secrets. Masks each text with both, because a response of one version may
+/// repeat a text of the request that is a secret of the other version.
 pub(super) struct Mask<'a>([&'a Values; 2]);
 
 impl Mask<'_> {

@@ -1,11 +1,11 @@
 //! Tests a candidate before it serves: replays recent requests on the candidate and on the current
 //! version, and compares the answers. Also assigns clients to the candidate of a rollout, and
-//! judges it.
+//! judges whether the candidate is worse than the current version.
 //!
 //! | file | responsibility |
 //! | --- | --- |
 //! | `journal` | keeps a bounded sample of recent requests |
-//! | `exchange` | a kept request, with a short form of its answer |
+//! | `exchange` | a kept request, with a summary of its answer |
 //! | `class` | groups similar requests into classes |
 //! | `rates` | limits how often requests of one class are kept |
 //! | `kept` | stores kept requests by class, and evicts some when the journal is full |

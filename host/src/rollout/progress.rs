@@ -51,8 +51,8 @@ pub struct Progress {
 /// What a rollout has to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Stay in the phase until the next check, whose time this holds. [`None`] means to wait until
-    /// an operator acts, because the rollout is halted.
+    /// Stay in the phase. Contains the time of the next check; [`None`] if the rollout is halted
+    /// and waits for an operator.
     Wait(Option<Instant>),
     /// Begin this phase.
     Phase(Phase),

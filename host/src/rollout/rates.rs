@@ -1,10 +1,10 @@
-//! Limits how many requests per second the journal keeps, in each class and in total. Takes no
-//! lock, because each request checks the limits.
+//! Limits how many requests per second the journal keeps, in each class and in total. Uses no lock,
+//! because each request checks the limits.
 //!
 //! A class may keep a burst of requests, and then one request per interval. The rates of the
-//! classes are in a table of fixed size, so a rare class may share an entry with a busy class. Each
-//! minute, other bits of the fingerprint of a class choose its entry, so that no class is shut out
-//! for long.
+//! classes are in a table of fixed size, so a rare class may share an entry with a busy class. The
+//! bits of the fingerprint that choose the entry of a class change each minute, so that no class is
+//! shut out for long.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -15,8 +15,8 @@ const PLACES: usize = 1 << PLACE_BITS;
 /// Number of bits of a fingerprint that choose the entry of a class.
 const PLACE_BITS: u32 = 10;
 
-/// Interval at which other bits of the fingerprints are used to choose the entries, in
-/// microseconds. After each change, a class may keep another burst.
+/// Interval after which different bits of the fingerprints choose the entries, in microseconds.
+/// After each change, a class may keep a new burst.
 const SHUFFLE: u64 = 60_000_000;
 
 /// Limit of one class: at most 100 requests in any second, and 50 per second over a longer time.
@@ -44,8 +44,8 @@ struct Limit {
     burst: u64,
 }
 
-/// Rate at which requests are kept, stored as the time at which the full burst is available again,
-/// in microseconds since the start of [`Rates`]. This never overflows 64 bits.
+/// Rate at which requests are kept. It is stored as the time at which the full burst will be
+/// available again, in microseconds since the start of [`Rates`].
 struct Rate(AtomicU64);
 
 impl Rates {
@@ -54,8 +54,8 @@ impl Rates {
         Rates { start, all: Rate(AtomicU64::new(0)), classes }
     }
 
-    /// Returns whether the journal may keep a request of the class with this fingerprint, and if so
-    /// counts the request.
+    /// Returns whether the journal may keep a request of the class with this fingerprint. If so,
+    /// counts the request towards the limits.
     pub(crate) fn take(&self, fingerprint: u64, now: Instant) -> bool {
         let now = micros(now.saturating_duration_since(self.start));
         let shift = (now / SHUFFLE * u64::from(PLACE_BITS) % u64::from(u64::BITS)) as u32;
@@ -82,9 +82,9 @@ impl Limit {
         self.burst + 1_000_000 / self.interval
     }
 
-    /// Returns the value of a [`Rate`], which is `full` before, after one more request at `now`;
-    /// [`None`] if the request exceeds the limit. A clock that stops or goes back admits no more
-    /// requests.
+    /// Returns the new value of a [`Rate`] after one more request at the time `now`; [`None`] if
+    /// the request exceeds the limit. `full` is the old value. If the clock stops or goes back, at
+    /// most the rest of the burst is admitted.
     fn next(&self, full: u64, now: u64) -> Option<u64> {
         let ahead = full.saturating_sub(now);
         let is_within = ahead <= self.interval.saturating_mul(self.burst.saturating_sub(1));
@@ -107,7 +107,7 @@ mod tests {
     const BURST: usize = OF_CLASS.burst as usize;
     const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
-    /// Returns the largest number of these times within any one second.
+    /// Returns the largest number of elements of `times` within any one second.
     fn most_in_a_second(times: &[Duration]) -> usize {
         let within = |first: &Duration| {
             times.iter().filter(|time| (*first..*first + Duration::from_secs(1)).contains(&**time)).count()

@@ -24,11 +24,11 @@ use crate::trial::exchange::{Answer, call_again};
 /// Name of the fault of a call that misses its deadline.
 const DEADLINE: &str = "deadline";
 
-/// Divisor of the deadline: a call that takes longer than this part of it, a quarter, counts as
-/// near the deadline.
+/// Divisor of the deadline: a call that takes longer than a quarter of the deadline counts as near
+/// the deadline.
 const NEAR_DEADLINE: u32 = 4;
 
-/// Like [`NEAR_DEADLINE`], for a comparison with a version that missed the deadline while its code
+/// Like [`NEAR_DEADLINE`], for the case that the other version missed the deadline with code that
 /// was not optimised yet. Such code may take many times as long.
 const NEAR_UNOPTIMISED: u32 = 100;
 
@@ -112,8 +112,8 @@ impl Pair {
     ///
     /// # Errors
     ///
-    /// When the method is invalid, the server has no instance for a call, or a call missed its
-    /// deadline perhaps only by chance, because the other version took long too.
+    /// When the method is invalid, when the server has no instance for a call, or when a call may
+    /// have missed its deadline only by chance, because the other version took almost as long.
     pub async fn compare(
         &self,
         exchange: &Exchange,
@@ -169,7 +169,7 @@ impl Pair {
 }
 
 impl Compared {
-    /// Adds the verdict and the costs of the calls to a report.
+    /// Adds the verdict and the costs of the calls to the collector of a report.
     pub fn collect(self, exchange: &Exchange, collector: &mut Collector) {
         let Compared { verdict, costs: [current, candidate], target, class, .. } = self;
         let (method, id) = (&*exchange.method, exchange.id.as_str());
@@ -198,8 +198,8 @@ impl Compared {
 
 /// Runs a request again on two versions, on the new one first if `new_first`. Returns the version
 /// that fails while the other does not, if there is one. A version fails by a fault, or with a
-/// status of 500 or above. A missed deadline that may be chance does not count, and the old version
-/// counts only if it misses its deadline.
+/// status of 500 or above. A missed deadline that may be chance is ignored. The old version counts
+/// only if it misses its deadline.
 pub async fn fails_alone([new, old]: [&Handler; 2], exchange: &Exchange, new_first: bool) -> Option<Side> {
     let method = Method::from_bytes(exchange.method.as_bytes()).ok()?;
     let call = async |module| outcome(call_again(module, &exchange.message, &method).await);
@@ -226,8 +226,9 @@ fn is_chance(good: &Outcome, failed: &Outcome, near: Duration) -> bool {
     failed.is_late() && good.took > near
 }
 
-/// Returns the time above which a successful call counts as near the deadline, when `module` has
-/// missed its deadline in a rollout or after it was published.
+/// Returns the time above which a successful call counts as near the deadline, if version `module`
+/// has missed the deadline. `module` may be in a rollout or published, so its code may be
+/// unoptimised.
 fn near(module: &Handler) -> Duration {
     let is_optimised = module.unoptimised().is_none();
     module.limits().deadline / if is_optimised { NEAR_DEADLINE } else { NEAR_UNOPTIMISED }

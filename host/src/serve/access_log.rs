@@ -19,12 +19,13 @@ const VALUE_MAX: usize = 512;
 
 /// Values of one log line.
 pub struct Line<'a> {
-    /// Head of the request, and its target as the log shows it; `None` when the request could not
-    /// be parsed.
+    /// Head of the request, and its target in the form for the log; [`None`] if the request could
+    /// not be parsed.
     pub request: Option<(&'a RequestHead<'a>, &'a str)>,
     /// Address of the client, which may be behind trusted proxies.
     pub client: &'a str,
-    /// Address of the peer of the connection, or of the client that its PROXY header names.
+    /// Address of the peer of the connection, or of the client that the PROXY protocol header of
+    /// the peer names.
     pub peer: &'a str,
     /// Status, sizes and times of the response.
     pub answered: &'a Answered<'a>,

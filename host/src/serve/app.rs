@@ -29,16 +29,17 @@ use crate::tls::keeper::Tls;
 /// Counters of connections.
 #[derive(Default)]
 pub struct ConnectionCounts {
-    /// Connections that were accepted since the start.
+    /// Number of connections that were accepted since the start.
     accepted: AtomicU64,
-    /// Connections that are not parked.
+    /// Number of connections that are not parked. A parked connection is idle, and keeps only its
+    /// socket.
     active: AtomicUsize,
     handshakes: Handshakes,
     /// Counters of PROXY protocol headers, by outcome.
     pub headers: HeaderCounts,
-    /// Connections that spoke HTTP/2.
+    /// Number of connections that spoke HTTP/2 since the start.
     http2: AtomicU64,
-    /// HTTP/2 connections that ended because the client exceeded a limit on frames.
+    /// Numbers of HTTP/2 connections that ended because the client exceeded a limit on frames.
     floods: Floods,
 }
 
@@ -71,7 +72,7 @@ impl ConnectionCounts {
         self.accepted.fetch_add(1, Relaxed);
     }
 
-    /// Counts a successful TLS handshake, either as full or as resumed.
+    /// Counts a successful TLS handshake as resumed or, for all other values of `kind`, as full.
     pub(super) fn shaken(&self, kind: Option<HandshakeKind>) {
         let of_kind = match kind {
             Some(HandshakeKind::Resumed) => &self.handshakes.resumed,
@@ -102,8 +103,8 @@ impl ConnectionCounts {
         self.http2.load(Relaxed)
     }
 
-    /// Counts an HTTP/2 connection that ends because its client exceeded a limit on frames. Does
-    /// not count [`Breach::NoSettings`], which is about no limit.
+    /// Counts an HTTP/2 connection that ends because its client exceeded a limit on frames. Ignores
+    /// [`Breach::NoSettings`], which does not exceed a limit.
     pub(super) fn breached(&self, breach: Breach) {
         let of_kind = match breach {
             Breach::Resets => &self.floods.resets,
@@ -188,9 +189,9 @@ impl App {
         limits
     }
 
-    /// Counts a fault. Unless a client caused it, also remembers it and sends it as an event.
-    /// `request` is the method and the target; `place` is the name of the site and the number of
-    /// the version.
+    /// Counts a fault. Also remembers the fault and sends it as an event, unless a client caused
+    /// it. `request` is the method and the target; `place` is the name of the site and the number
+    /// of the version.
     pub(super) fn failed(
         &self,
         (fault, cause): (&Fault, &str),

@@ -1,4 +1,4 @@
-//! Stores a body in pieces while it is being read.
+//! Stores a body in pieces while it is being received.
 
 use bytes::Bytes;
 
@@ -22,14 +22,14 @@ pub(super) struct Pieces<'a> {
 }
 
 impl Pieces<'_> {
-    /// Creates an empty body, whose full pieces go to `whole`. The body counts towards the budget
-    /// only if it takes more than `uncounted` bytes.
+    /// Creates an empty body. Full pieces are appended to `whole`. The body counts towards the
+    /// budget only if it takes more than `uncounted` bytes.
     pub(super) fn new<'a>(whole: &'a mut Vec<Bytes>, buffers: &'a Buffers, uncounted: usize) -> Pieces<'a> {
         Pieces { last: Vec::new(), whole, capacity: 0, share: Share::default(), buffers, uncounted }
     }
 
-    /// Appends bytes to the body. `more` is the number of further bytes that are expected, as far
-    /// as it is known.
+    /// Appends bytes to the body. `more` is the number of further bytes that are expected; 0 if it
+    /// is unknown.
     pub(super) fn put(&mut self, mut bytes: &[u8], more: usize) -> Result<(), Fault> {
         while !bytes.is_empty() {
             let last = self.room(bytes.len() + more)?;
@@ -42,7 +42,7 @@ impl Pieces<'_> {
     }
 
     /// Returns the piece to fill, with room for at least one byte. `missing` is the number of bytes
-    /// that are expected, as far as it is known.
+    /// that are expected; 0 if it is unknown.
     pub(super) fn room(&mut self, missing: usize) -> Result<&mut Vec<u8>, Fault> {
         if self.last.len() == self.last.capacity() {
             self.make_room(missing)?;

@@ -7,8 +7,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::fault::Fault;
 
-/// Maximum size of a body on an HTTP/1.1 connection that does not count towards the budget, in
-/// bytes. The kernel needs as much memory for the connection anyway.
+/// Size up to which a body on an HTTP/1.1 connection does not count towards the budget, in bytes.
+/// The kernel needs as much memory for each connection anyway.
 pub const UNCOUNTED: usize = 64 << 10;
 
 /// Number of bytes that one permit of the semaphore stands for. At most `u32::MAX` permits can be
@@ -39,8 +39,8 @@ impl Buffers {
         (self.limit / UNIT).saturating_sub(self.room.available_permits()) * UNIT
     }
 
-    /// Extends a share to at least `bytes` in total, or fails if too little of the budget is left.
-    /// A total of up to `uncounted` bytes needs no share.
+    /// Extends a share to at least `bytes` in total. Fails if too little of the budget is left. A
+    /// total of up to `uncounted` bytes takes nothing from the budget.
     pub(super) fn extend(&self, share: &mut Share, bytes: usize, uncounted: usize) -> Result<(), Fault> {
         let has = share.taken.as_ref().map_or(0, |taken| taken.num_permits() * UNIT);
         if bytes <= uncounted.max(has) {
@@ -59,8 +59,8 @@ impl Buffers {
         Ok(())
     }
 
-    /// Returns a share of at least `bytes`, or fails if too little of the budget is left. Up to
-    /// `uncounted` bytes need no share.
+    /// Returns a share of at least `bytes`. Fails if too little of the budget is left. Up to
+    /// `uncounted` bytes take nothing from the budget.
     pub(super) fn share(&self, bytes: usize, uncounted: usize) -> Result<Share, Fault> {
         let mut share = Share::default();
         self.extend(&mut share, bytes, uncounted)?;

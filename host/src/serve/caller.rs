@@ -16,20 +16,21 @@ use crate::serve::app::App;
 use crate::serve::header_counts::Outcome;
 use crate::serve::slots::Slots;
 
-/// Peer of a connection, or the client that its PROXY header names.
+/// Peer of a connection, or the client that its PROXY protocol header names.
 #[derive(Clone, Copy, Debug)]
 pub struct Caller {
-    /// Client that the PROXY header names, otherwise the peer of the connection.
+    /// Client that the PROXY protocol header names, otherwise the peer of the connection.
     pub peer: Peer,
-    /// Whether `peer` has sent the requests. If not, `peer` is a proxy whose PROXY header names no
-    /// client. Then the host ignores the forwarding fields of the requests.
+    /// Whether `peer` is the client that has sent the requests. If not, `peer` is a proxy whose
+    /// PROXY protocol header names no client. Then the host ignores the forwarding fields of the
+    /// requests.
     pub is_known: bool,
 }
 
-/// Determines the caller of a new connection. Reads the PROXY header if connections of the listener
-/// begin with one. Returns `None` if the connection has to be closed: the peer is not trusted, the
-/// header is malformed, missing or late, or the connection has to give way to a new one. After
-/// shutdown has begun, waits for the header for at most `last`.
+/// Determines the caller of a new connection. Reads the PROXY protocol header, if the listener
+/// expects one. Returns [`None`] if the connection has to be closed: because the peer is not
+/// trusted, because the header is malformed, missing or late, or because a new connection needs the
+/// permit of this one. After shutdown has begun, waits for the header for at most `last`.
 pub async fn of(accepted: &Accepted, app: &App, slots: &Arc<Slots>, last: Duration) -> Option<Caller> {
     if !accepted.has_header {
         return Some(Caller { peer: accepted.peer, is_known: true });

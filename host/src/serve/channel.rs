@@ -1,5 +1,5 @@
-//! Interface between the code that answers a request and its connection, the same for each version
-//! of HTTP.
+//! Interface between the code that answers a request and the connection of the request. HTTP/1.1
+//! and HTTP/2 implement it.
 
 use std::io;
 use std::ops::Range;
@@ -21,7 +21,7 @@ pub(super) trait Channel {
     /// HTTP/1.1, where the next request follows after the body.
     const ENDS_WITH_UNREAD: bool;
 
-    /// Maximum size of a body whose memory does not count towards the budget, in bytes.
+    /// Size up to which the memory of a body does not count towards the budget, in bytes.
     const UNCOUNTED: usize;
 
     /// Returns whether the request has a body.
@@ -46,7 +46,7 @@ pub(super) trait Channel {
     /// request.
     async fn flush(&mut self) -> io::Result<()>;
 
-    /// Waits until the client resets the connection (HTTP/1.1) or the stream (HTTP/2).
+    /// Waits until the client has reset the connection (HTTP/1.1) or the stream (HTTP/2).
     async fn gone(&mut self);
 
     /// Returns the error of an earlier response that could not be sent completely, if there was

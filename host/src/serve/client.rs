@@ -1,5 +1,5 @@
-//! Client of one connection: what the connection alone tells about it, without the fields of a
-//! request.
+//! Client of one connection: the facts about a client that are the same for all requests of the
+//! connection.
 
 use std::sync::Arc;
 
@@ -26,12 +26,12 @@ pub struct Client {
     pub(super) peer: Peer,
     pub(super) peer_text: String,
     pub(super) client_net: Option<ClientNet>,
-    /// Whether a request continues the trace that its `traceparent` field names; [`None`] if the
+    /// Whether requests continue the trace that their `traceparent` field names; [`None`] if the
     /// host takes no part in distributed tracing.
     believes: Option<bool>,
     is_trusted: bool,
-    /// Whether the PROXY header of the peer names no client. Then the host ignores the forwarding
-    /// fields of all requests.
+    /// Whether the peer has sent a PROXY protocol header that names no client. Then the host
+    /// ignores the forwarding fields of all requests.
     is_unknown: bool,
     /// Certificate that the client has presented.
     cert: Option<ClientCert>,
@@ -85,13 +85,13 @@ impl Client {
         &self.settings
     }
 
-    /// Returns the peer of the connection, or the client that its PROXY header names.
+    /// Returns the peer of the connection, or the client that its PROXY protocol header names.
     pub fn peer(&self) -> Peer {
         self.peer
     }
 
-    /// Returns the proxies whose forwarding fields the host believes. There are none if the PROXY
-    /// header of the peer does not name its client.
+    /// Returns the proxies whose forwarding fields the host trusts. There are none if the PROXY
+    /// protocol header of the peer names no client.
     pub(super) fn trusted(&self) -> &[Trusted] {
         if self.is_unknown { &[] } else { &self.settings.trusted }
     }
@@ -106,8 +106,8 @@ impl Client {
         }
     }
 
-    /// Returns the response to an HTTP-01 challenge that is in progress, if the request is that of
-    /// a certificate authority (ACME) over plain HTTP.
+    /// Returns the response to a request by which a certificate authority checks that this server
+    /// controls a domain (ACME, HTTP-01). Returns [`None`] for all other requests, and over TLS.
     pub(super) fn challenge(&self, method: &str, path: &str) -> Option<Bytes> {
         if self.socket.tls().is_some() || !["GET", "HEAD"].contains(&method) {
             return None;

@@ -50,7 +50,7 @@ const ACTIVE_MANY: usize = 1000;
 /// connection. The client is connected already, so its request may be on the way.
 pub(crate) const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
-/// Memory of a connection besides its buffers, in bytes.
+/// Memory of an HTTP/1.1 connection besides its buffers, in bytes.
 const CONNECTION: usize = 8 << 10;
 
 /// Returns the maximum memory of an HTTP/1.1 connection, in bytes: the head of a request, the
@@ -73,7 +73,8 @@ pub struct Connections {
     pub app: Arc<App>,
     /// Permits, one for each open connection.
     pub permits: Arc<Semaphore>,
-    /// Slots of the open connections. They tell which connections to close when no permit is left.
+    /// Slots of the open connections, from which the server chooses those to close when no permit
+    /// is left.
     pub slots: Arc<Slots>,
     /// Port of a TLS listener, to which clients of plain HTTP are redirected; [`None`] without TLS.
     https: Option<u16>,
@@ -205,7 +206,7 @@ impl Connections {
         socket.has_input()
     }
 
-    /// Serves HTTP/1.1 requests until the connection is idle or ends, or the client turns out to
+    /// Serves HTTP/1.1 requests until the connection is idle or ends, or until the client begins to
     /// speak HTTP/2.
     async fn serve_requests(
         &self,
@@ -281,8 +282,7 @@ enum Next {
     Refused(BadMessage),
 }
 
-/// Waits for the next complete head. Before it waits, sends the responses that have not been sent
-/// yet.
+/// Sends the responses that are still pending, and waits for the next complete head.
 async fn next_head(stream: &mut Stream, parser: &mut HeadParser, limits: &MessageLimits) -> io::Result<Next> {
     parser.reset();
     loop {

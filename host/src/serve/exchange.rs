@@ -32,7 +32,7 @@ use crate::site::directory::{Directory, Site};
 use crate::site::version;
 use crate::telemetry::request_line;
 
-/// Memory that each exchange (a request and its response) on a connection uses again.
+/// Buffers of a connection that its exchanges (requests with their responses) reuse.
 pub struct Reused {
     message: Message,
     places: Places,
@@ -40,7 +40,7 @@ pub struct Reused {
 }
 
 impl Client {
-    /// Allocates the memory of exchanges. It is enough for most requests, so that it seldom grows.
+    /// Allocates the buffers for exchanges, large enough for most requests.
     pub fn memory(&self) -> Reused {
         let message = Message { head: Vec::with_capacity(READ_FIRST), ..Message::default() };
         Reused { message, places: Places::default(), sites: self.app.sites.cached() }
@@ -201,7 +201,7 @@ impl Client {
         Ok(!closes)
     }
 
-    /// Records a request, if recording is on and the fault is one of the handler.
+    /// Passes a request to the recorder, if recording is on and the fault is one of the handler.
     fn record(
         &self,
         message: &mut Message,
@@ -218,7 +218,8 @@ impl Client {
     }
 }
 
-/// Waits for the result of a call. Abandons the call if the client resets its connection or stream.
+/// Waits for the result of a call. If the client resets its connection or stream first, abandons
+/// the call and returns a fault.
 async fn unless_gone<C: Channel>(call: impl Future<Output = Ended>, channel: &mut C) -> Result<Ended, Fault> {
     tokio::select! {
         biased;
@@ -227,7 +228,7 @@ async fn unless_gone<C: Channel>(call: impl Future<Output = Ended>, channel: &mu
     }
 }
 
-/// Returns a text in which the secrets of a version are masked.
+/// Masks the secrets of a version, if one is given, in a text.
 fn masked<'a>(version: Option<&Serving>, text: &'a str) -> Cow<'a, str> {
     version.map_or(Cow::Borrowed(text), |version| version.mask(text))
 }

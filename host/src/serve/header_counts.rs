@@ -2,18 +2,19 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// Outcome of reading the header of the PROXY protocol on one connection.
+/// Outcome of reading the PROXY protocol header of one connection.
 #[derive(Clone, Copy)]
 pub enum Outcome {
-    /// The header names a client.
+    /// The header names the client for which the proxy has connected.
     Client,
-    /// The proxy has connected for itself, for example to check the health of the server.
+    /// The proxy has made the connection for itself (command LOCAL), for example for a health
+    /// check.
     Local,
     /// The header does not name the client.
     Unknown,
     /// The peer has closed the connection without sending a header.
     None,
-    /// The peer is not a trusted proxy, so it may not send a header.
+    /// The peer is not a trusted proxy, so the host has not read its PROXY protocol header.
     Untrusted,
     /// The header is malformed or incomplete.
     Bad,
@@ -24,7 +25,7 @@ pub enum Outcome {
 /// Names of the outcomes, in the order of [`Outcome`].
 const NAMES: [&str; 7] = ["client", "local", "unknown", "none", "untrusted", "bad", "late"];
 
-/// Number of connections for each [`Outcome`] of reading a header of the PROXY protocol.
+/// Number of connections for each [`Outcome`] of reading a PROXY protocol header.
 #[derive(Default)]
 pub struct HeaderCounts([AtomicU64; NAMES.len()]);
 

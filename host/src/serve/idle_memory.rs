@@ -1,5 +1,5 @@
 //! Gives memory back to the system when a burst of large bodies is over. Otherwise the C library
-//! would keep memory that was freed, for later use.
+//! would keep the freed memory for later use.
 
 use std::fs;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::serve::app::App;
 /// Interval at which the resident memory is checked.
 const INTERVAL: Duration = Duration::from_secs(3);
 
-/// Growth of the resident memory, over its lowest value, above which memory is given back, in
+/// Minimum growth of the resident memory, since its lowest value, before memory is given back, in
 /// bytes.
 const GROWTH_MIN: usize = 2 << 20;
 
@@ -21,11 +21,11 @@ const GROWTH_MIN: usize = 2 << 20;
 /// use.
 const PAUSE: u32 = 20;
 
-/// Maximum memory of the bodies in flight with which a burst of bodies counts as over, in bytes.
+/// Memory of the bodies in flight up to which a burst counts as over, in bytes.
 const IN_FLIGHT_MAX: usize = 1 << 20;
 
 /// Gives memory back to the system after each burst of large bodies. Returns only if the system
-/// does not tell the resident memory.
+/// does not report the resident memory.
 pub async fn give_back(app: Arc<App>) {
     let Some(mut least) = resident() else { return };
     let (mut last, mut pause) = (least, 0_u32);
@@ -48,7 +48,7 @@ pub async fn give_back(app: Arc<App>) {
     }
 }
 
-/// Returns the resident memory of this process in bytes; [`None`] if the system does not tell it.
+/// Returns the resident memory of this process in bytes; [`None`] if the system does not report it.
 fn resident() -> Option<usize> {
     let pages = fs::read_to_string("/proc/self/statm").ok()?;
     let pages: usize = pages.split_whitespace().nth(1)?.parse().ok()?;
@@ -62,6 +62,6 @@ fn trim() {
     unsafe { libc::malloc_trim(0) };
 }
 
-/// Does nothing, because other C libraries than that of GNU give memory back by themselves.
+/// Does nothing, because C libraries other than glibc give memory back on their own.
 #[cfg(not(target_env = "gnu"))]
 fn trim() {}

@@ -9,8 +9,9 @@ use tokio::time::timeout;
 use crate::net::socket::Socket;
 use crate::serve::stream::{READ, READ_FIRST};
 
-/// Maximum time for which a closing connection is drained. To close a socket with unread input
-/// sends a reset, which can destroy the response on its way to the client (RFC 9112, section 9.6).
+/// Maximum time for which a closing connection is drained. Without draining, closing a socket with
+/// unread input sends a reset, which can destroy the response on its way to the client (RFC 9112,
+/// section 9.6).
 pub(crate) const LINGER: Duration = Duration::from_secs(2);
 
 /// Maximum number of bytes to drain from a closing connection.

@@ -1,4 +1,4 @@
-//! Messages that are refused before their head is understood.
+//! Answers messages that are refused before their head is parsed.
 
 use std::io;
 use std::time::{Duration, Instant, SystemTime};
@@ -16,8 +16,8 @@ use crate::serve::date;
 use crate::serve::put::{CLOSE, put};
 
 impl Client {
-    /// Answers a message that is refused before its head is complete or understood, and of which
-    /// so many bytes have arrived.
+    /// Answers a message that is refused before its head is complete or parsed. `received` is the
+    /// number of bytes that have arrived of it.
     ///
     /// # Errors
     ///
@@ -48,8 +48,8 @@ impl Client {
         channel.send(page.into(), answer.body, Share::default(), started).await
     }
 
-    /// Counts requests that the crate `h2` has refused, and which it has answered itself. If `is_said`,
-    /// writes a log line for the last of them.
+    /// Counts `count` requests that the crate `h2` has refused and answered itself. If `is_said`,
+    /// writes a log line about the last of them.
     pub(super) fn was_refused(&self, count: u64, is_said: bool) {
         let fault = Fault::Http2;
         let (method, status, took) = ("other", fault.entry().status.as_u16(), Duration::ZERO);

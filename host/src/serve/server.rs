@@ -102,8 +102,8 @@ impl AcceptLoop {
         }
     }
 
-    /// Accepts connections until shutdown, and then those that wait in the backlog, unless another
-    /// process takes these.
+    /// Accepts connections until shutdown. Then accepts the connections that already wait in the
+    /// backlog, unless another process accepts them.
     async fn accept(self: Arc<Self>) {
         let ending = &self.connections.app.ending;
         let (mut full, mut exhausted) = (LimitedWarning::default(), LimitedWarning::default());

@@ -16,7 +16,8 @@ pub struct Settings {
     pub limits: ConnectionLimits,
     /// Maximum time for which a shutdown waits for requests in flight.
     pub drain: Duration,
-    /// Proxies whose forwarding fields, such as `x-forwarded-for`, and PROXY headers are trusted.
+    /// Proxies whose forwarding fields, such as `x-forwarded-for`, and PROXY protocol headers the
+    /// host trusts.
     pub trusted: Vec<Trusted>,
     /// How the host takes part in distributed tracing, by the header field `traceparent`.
     pub traceparent: Traceparent,

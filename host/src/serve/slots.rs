@@ -11,9 +11,9 @@ use std::time::Duration;
 use host_http::client_net::ClientNet;
 use tokio::time::Instant;
 
-/// One in this many open connections, and at least one, is closed when a permit is missing. When
-/// many are open, several are closed at once, so that not every new connection has to scan them
-/// all.
+/// Divisor of the number of open connections that gives the number of connections to close when a
+/// permit is missing (rounded up). When many are open, several are closed at once, so that not
+/// every new connection has to scan them all.
 const BATCH: usize = 256;
 
 /// Maximum time for which a new connection that has not sent a request is protected from being
@@ -22,7 +22,7 @@ pub(crate) const FIRST_REQUEST: Duration = Duration::from_millis(500);
 
 /// Slots of all open connections.
 pub struct Slots {
-    /// Slots by their addresses in memory.
+    /// Slots, by their address in memory.
     taken: Mutex<HashMap<usize, Arc<Slot>>>,
     /// Time after which a transfer counts as slow, so that its connection may have to give way.
     grace: Duration,
@@ -49,7 +49,7 @@ const NOW: u8 = 2;
 
 struct State {
     activity: Activity,
-    /// Bytes received or sent since the transfer began.
+    /// Number of bytes received or sent since the transfer began.
     moved: u64,
     /// Waker of the task that waits for the client.
     waker: Option<Waker>,

@@ -60,7 +60,7 @@ pub struct Stream {
     look: Look,
     /// Timeout of an incomplete head.
     head_timer: Option<Pin<Box<Sleep>>>,
-    /// Time at which the oldest request was read whose response has not been sent yet.
+    /// Time at which the oldest request without a sent response was read.
     unsent_since: Option<Instant>,
     /// Why a write failed. No other response may follow, because a part of the failed one may have
     /// been sent.

@@ -91,9 +91,9 @@ impl Transport {
         }
     }
 
-    /// Records in the slot that bytes of a transfer have moved. HTTP/2 calls this, because it tells
-    /// the slot itself that the connection waits for its client. Does nothing while this transport
-    /// has told the slot so, because then the transport records the bytes too.
+    /// Records in the slot that HTTP/2 has moved bytes of a transfer. Does nothing if this
+    /// transport has told the slot that the connection waits for its client, because then it has
+    /// recorded the bytes already.
     pub fn moved_elsewhere(&self, bytes: usize) {
         if !self.waits {
             self.slot.moved(bytes);

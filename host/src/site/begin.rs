@@ -44,8 +44,8 @@ pub struct Beginning {
 pub struct TakenOver {
     /// Labels and modules of the versions that are not in the state folder.
     pub files: Vec<(Label, Arc<[u8]>)>,
-    /// Version that the first version replaced, to which a rollback goes; [`None`] if there is
-    /// none, or if it could not be prepared.
+    /// Version that the current version has replaced, and to which a rollback goes; [`None`] if
+    /// there is none, or if it could not be prepared.
     pub before: Option<Version>,
 }
 

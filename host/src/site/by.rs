@@ -21,7 +21,7 @@ pub enum By {
     },
     /// The judge, which has found that a version is worse.
     Verdict,
-    /// The plan of a rollout, by which the next change is due.
+    /// The plan of a rollout, which says that the next change is due.
     Rollout,
     /// A restart of the server, which continues or ends a rollout.
     Restart,

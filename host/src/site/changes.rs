@@ -13,11 +13,11 @@ pub(super) struct Changes(Mutex<Newest>);
 #[derive(Default)]
 struct Newest {
     number: u64,
-    /// Number of calls that may have changed something. [`Changes::close`] compares it with an
-    /// earlier number.
+    /// Number of method calls that may have changed something. [`Changes::close`] compares it with
+    /// an earlier number.
     touched: u64,
-    /// Cancels the newest change: as [`Cancelled::Superseded`] when it is dropped, as
-    /// [`Cancelled::Aborted`] when a message is sent.
+    /// Sender that cancels the newest change: as [`Cancelled::Superseded`] when it is dropped, as
+    /// [`Cancelled::Aborted`] when it sends a message.
     cancel: Option<Sender<Aborted>>,
 }
 
@@ -27,7 +27,7 @@ pub(super) struct Change {
     cancelled: Receiver<Aborted>,
 }
 
-/// Message by which an operator ends the work on a candidate.
+/// Message that an operator has cancelled the change.
 struct Aborted;
 
 /// Why the work on a candidate was cancelled.
@@ -35,7 +35,7 @@ struct Aborted;
 pub(super) enum Cancelled {
     /// A newer change has begun.
     Superseded,
-    /// An operator has ended the work on the candidate.
+    /// An operator has cancelled the change.
     Aborted,
 }
 
@@ -50,7 +50,7 @@ impl Changes {
         Change { number: newest.number, cancelled }
     }
 
-    /// Runs `publish`, unless a newer change than `change` has begun. Returns its result.
+    /// Runs `publish` and returns its result; [`None`] if a newer change than `change` has begun.
     pub(super) fn if_newest<T>(&self, change: &Change, publish: impl FnOnce() -> T) -> Option<T> {
         let newest = self.touch();
         (newest.number == change.number).then(publish)
@@ -65,7 +65,7 @@ impl Changes {
         Ok(published)
     }
 
-    /// Runs `publish` immediately, while it holds the lock. A change in progress goes on.
+    /// Runs `publish` immediately, under the lock. Does not cancel a change in progress.
     pub(super) fn beside<T>(&self, publish: impl FnOnce() -> T) -> T {
         let _newest = self.touch();
         publish()
@@ -104,8 +104,8 @@ impl Changes {
         Some(published)
     }
 
-    /// Runs `look` while nothing can change. Returns a mark for [`Changes::close`], and the result
-    /// of `look`.
+    /// Runs `look` under the lock, so that nothing changes meanwhile. Returns a mark for
+    /// [`Changes::close`], and the result of `look`.
     pub(super) fn look<T>(&self, look: impl FnOnce() -> T) -> (u64, T) {
         let newest = self.newest();
         (newest.touched, look())

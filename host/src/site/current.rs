@@ -42,7 +42,7 @@ impl Serving {
     }
 }
 
-/// Current version, and the candidate of a rollout.
+/// Holder of the current version and of the candidate of a rollout of one site.
 pub(super) struct Current(ArcSwap<Traffic>);
 
 impl Current {
@@ -58,21 +58,21 @@ impl Current {
         Serving { traffic: self.0.load(), is_candidate: false }
     }
 
-    /// Returns the version that answers this request: the current one, or the candidate of a
-    /// rollout.
+    /// Returns the version that answers a request with these header fields: the current one, or the
+    /// candidate of a rollout.
     pub(super) fn version_for(&self, fields: Fields<'_>, client: Peer, address: &str) -> Serving {
         let traffic = self.0.load();
         let is_candidate = traffic.takes_candidate(fields, client, address);
         Serving { traffic, is_candidate }
     }
 
-    /// Returns which version answers which request.
+    /// Returns the current version, and the candidate of a rollout with the clients that get it.
     pub(super) fn traffic(&self) -> Guard<Arc<Traffic>> {
         self.0.load()
     }
 
-    /// Sets which version answers which request. New readers see the change at once; replaced
-    /// versions stay in memory while guards hold them.
+    /// Replaces the current version and the candidate of a rollout. New readers see the change at
+    /// once; replaced versions stay in memory while guards hold them.
     pub(super) fn set(&self, traffic: Traffic) {
         traffic.versions().for_each(|version| version.module.set_serving(true));
         let traffic = Arc::new(traffic);
@@ -90,7 +90,7 @@ pub struct Published<T>(Arc<ArcSwap<T>>);
 pub struct Cached<T>(Cache<Arc<ArcSwap<T>>, Arc<T>>);
 
 impl<T> Published<T> {
-    /// Creates the holder with the first value.
+    /// Creates the holder of a value.
     pub fn new(value: T) -> Published<T> {
         Published(Arc::new(ArcSwap::from_pointee(value)))
     }

@@ -33,7 +33,7 @@ pub struct Diff {
     pub time: Duration,
 }
 
-/// Reason why a module was not compared. A text is a message for the client.
+/// Reason why a module was not compared. The texts are messages for the client.
 pub enum NotCompared {
     /// The module cannot serve.
     Rejected(Rejection),

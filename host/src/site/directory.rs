@@ -44,11 +44,12 @@ impl Site {
 #[derive(Default)]
 pub struct Directory {
     sites: Vec<Arc<Site>>,
-    /// The only site of the server, if it answers for all hosts and paths.
+    /// The only site of the server; [`None`] if there are several, or if it does not answer for all
+    /// hosts and paths.
     only: Option<Arc<Site>>,
     // Keys come from the configuration, so no client can choose them to collide.
     exact: FxHashMap<String, Paths>,
-    /// Sites for all subdomains of a name.
+    /// Sites for all subdomains of a domain, by the name of the domain.
     below: FxHashMap<String, Paths>,
     /// Sites that answer for all hosts.
     any: Paths,
@@ -58,7 +59,7 @@ pub struct Directory {
 #[derive(Default)]
 struct Paths {
     by_prefix: FxHashMap<String, Arc<Site>>,
-    /// Largest number of segments in the path of a site.
+    /// Maximum number of path segments of these sites.
     segments: usize,
 }
 

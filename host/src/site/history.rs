@@ -26,7 +26,7 @@ pub struct History {
     records: Vec<Record>,
     /// Rollout in progress.
     rollout: Option<SavedRollout>,
-    /// Dropped versions that may still answer a request.
+    /// Versions that were dropped, but may still answer a request.
     leaving: Vec<Arc<Version>>,
 }
 

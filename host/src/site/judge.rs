@@ -43,7 +43,7 @@ pub(super) struct LiveJudge {
     /// Decides at random which version runs a request first.
     order: RandomState,
     calls: u64,
-    /// Latest request that failed only on the judged version.
+    /// Method and target of the latest request that failed only on the judged version, as text.
     latest: Option<String>,
 }
 
@@ -179,7 +179,8 @@ impl LiveJudge {
         }
     }
 
-    /// Sets whether the old version keeps idle instances. A version that serves always keeps them.
+    /// Sets whether the old version keeps idle instances. Has no effect on a version that serves,
+    /// because such a version always keeps them.
     fn keep_instances(&self, keep: bool) {
         let versions = &self.shared.versions;
         if let Some(old) = self.module(self.watched.old)

@@ -10,9 +10,9 @@ pub struct Notice(Option<Arc<Mutex<Causes>>>);
 
 #[derive(Debug, Default)]
 struct Causes {
-    /// Why the newest build failed, if it did.
+    /// Why the newest build failed; [`None`] if it succeeded.
     build: Option<Arc<str>>,
-    /// Why the newest version was rejected, if it was.
+    /// Why the newest version was rejected; [`None`] if it was not.
     version: Option<Arc<str>>,
 }
 

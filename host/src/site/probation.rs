@@ -14,11 +14,11 @@ use crate::rollout::exchange::{Answered, Exchange, Received};
 use crate::rollout::share::Share;
 use crate::site::current::Published;
 
-/// Largest number of failed requests that wait for the judge. Further requests are counted, but not
+/// Maximum number of failed requests that wait for the judge. Further requests are counted, but not
 /// judged.
 pub const SUSPECTS_MAX: usize = 16;
 
-/// Largest number of sampled requests that wait for the judge. Further requests are counted, but
+/// Maximum number of sampled requests that wait for the judge. Further requests are counted, but
 /// not judged.
 pub const SAMPLES_MAX: usize = 64;
 
@@ -39,7 +39,7 @@ const FAILURE: u16 = 500;
 /// Watch of the newest version of a site: the candidate of a rollout, or the version that was
 /// published last.
 pub struct Probation {
-    /// Whether a version is watched. If not, a request reads only this flag.
+    /// Whether a version is watched. If none is, requests read nothing but this flag.
     is_on: AtomicBool,
     watch: Published<Option<Watch>>,
     /// Locked while a watch begins or ends.
@@ -58,7 +58,7 @@ pub(super) struct Watched {
     pub(super) share: Share,
 }
 
-/// Watch in progress, with the sending ends of the queues of requests that wait for the judge.
+/// Watch in progress, with the senders of the queues of requests that wait for the judge.
 struct Watch {
     watched: Watched,
     counts: Arc<Counts>,
@@ -69,14 +69,14 @@ struct Watch {
 /// Counts of a watch, and the queues of the requests that the judge is to run again.
 pub(super) struct Seen {
     pub(super) counts: Arc<Counts>,
-    /// Requests that failed on the watched version: those with a status of 500 or above.
+    /// Queue of requests that failed on the watched version, with a status of 500 or above.
     pub(super) suspects: Receiver<Copied>,
-    /// Sample of the requests to both versions.
+    /// Queue of sampled requests to both versions.
     pub(super) samples: Receiver<Copied>,
 }
 
-/// Counts of the requests to a watched version. Each watch has its own counts, by which it is
-/// recognised.
+/// Counts of the requests to a watched version. Each watch has its own counts, which identify the
+/// watch.
 #[derive(Default)]
 pub(super) struct Counts {
     pub(super) served: AtomicU64,

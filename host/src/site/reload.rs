@@ -25,7 +25,7 @@ use crate::site::version::{Candidate, Label, Origin, Version};
 pub struct Prepared {
     shared: Arc<Shared>,
     /// Number of the newest change (swap, rollback or reload) when the preparation began. The
-    /// commit fails if there is a newer one.
+    /// commit fails if a newer change has begun since.
     seen: u64,
     demand: Demand,
     work: Work,
@@ -64,7 +64,8 @@ pub enum NotCommitted {
     Failed(String),
 }
 
-/// Cause of a rejection when another order for the same bytes came first.
+/// Cause of a rejection when another order has already published the same bytes or begun their
+/// rollout.
 const TWICE: &str = "these bytes were published or rolled out meanwhile";
 
 impl Shared {
@@ -122,9 +123,9 @@ impl Shared {
         Ok(Prepared { shared: self, seen, demand, work, by })
     }
 
-    /// Returns whether an order has replaced the version of the module file by the current version,
-    /// so that the file is not to be loaded again. For this, the file must be unchanged since it
-    /// was last read, and its version must have served and not been rejected.
+    /// Returns whether an order has replaced the version of the module file by the current version.
+    /// If so, the file must not be loaded again. Returns true only if the file has not changed
+    /// since it was last read, and its version has served since and was not rejected.
     fn has_been_replaced(&self, file: &Candidate, current: &Version) -> bool {
         current.label.sha256 != file.sha256
             && self.store.has_served(&file.sha256)

@@ -37,7 +37,7 @@ pub(super) async fn restore(shared: Arc<Shared>) {
     shared.save(|store| store.save(&shared.versions));
 }
 
-/// Continues the rollout of an earlier server process: the phase that was in progress begins anew.
+/// Continues the rollout of an earlier server process. Begins the phase again that was in progress.
 /// Ends the rollout if its candidate, or the version that was current in that process, cannot be
 /// restored.
 async fn continue_rollout(shared: &Arc<Shared>) {

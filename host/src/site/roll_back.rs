@@ -14,7 +14,7 @@ use crate::site::probation::Counts;
 use crate::site::shared::Shared;
 use crate::site::version::Version;
 
-/// Reason for the end of a rollout that a rollback has ended.
+/// Reason that the state of a rollout gives when a rollback has ended the rollout.
 const ROLLED_BACK: &str = "a rollback was ordered";
 
 impl Shared {

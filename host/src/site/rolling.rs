@@ -36,7 +36,7 @@ pub(super) struct Rollout {
 
 pub(super) struct Live {
     pub(super) progress: Progress,
-    /// Why the rollout has stopped and waits for an operator, if it does.
+    /// Why the rollout has stopped and waits for an operator; [`None`] if it does not.
     pub(super) stopped: Option<String>,
     /// Final state of the rollout, its cause and the time of the end; [`None`] while the rollout is
     /// in progress.

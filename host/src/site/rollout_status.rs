@@ -129,7 +129,7 @@ impl RolloutState {
     }
 }
 
-/// Facts about a rollout from which [`RolloutStatus`] is created.
+/// Data from which [`RolloutStatus`] is created.
 pub(super) struct Facts<'a> {
     pub(super) label: &'a Label,
     pub(super) begun: SystemTime,

@@ -213,8 +213,8 @@ fn yes() -> bool {
     true
 }
 
-/// Returns a version number above all that an unusable state file mentions, so that no number is
-/// used twice. Returns 1 if the file mentions none.
+/// Returns a number above all version numbers that an unusable state file contains, so that no
+/// number is used twice. Returns 1 if the file contains none.
 pub(super) fn number_after(bytes: &[u8]) -> u64 {
     let text = String::from_utf8_lossy(bytes);
     let number = |rest: &str| {

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use host_wasm::{CompiledHandler, Engine, SharedCode};
 
-/// Machine code of modules, by the SHA-256 of the module. Has the code only as long as a version
-/// uses it.
+/// Machine code of the modules in use, looked up by the SHA-256 of the module. Does not keep code
+/// in memory that no version uses any more.
 #[derive(Clone, Default)]
 pub struct Shelf(Arc<Shared>);
 
@@ -19,21 +19,21 @@ struct Shared {
 }
 
 impl Shelf {
-    /// Returns the code of a module for `engine`, the engine of a site, if a version of any site
-    /// uses the code.
+    /// Returns the code of the module with this hash as a handler for `engine`, the engine of a
+    /// site; [`None`] if no version of any site uses the code.
     pub(super) fn get(&self, sha256: &str, engine: &Engine) -> Option<CompiledHandler> {
         let code = self.lock().get(sha256).cloned();
         code?.handler(engine)
     }
 
-    /// Waits until no other site optimises a module. Then other sites wait until the returned guard
-    /// is dropped.
+    /// Waits until no other site optimises a module. Other sites then wait until the caller drops
+    /// the returned guard.
     pub(super) async fn turn(&self) -> tokio::sync::MutexGuard<'_, ()> {
         self.0.turn.lock().await
     }
 
-    /// Returns the optimised code of a module for `engine`, the engine of a site, if a version of
-    /// any site uses the code.
+    /// Returns the optimised code of the module with this hash as a handler for `engine`, the
+    /// engine of a site; [`None`] if there is none, or no version of any site uses it.
     pub(super) fn optimised(&self, sha256: &str, engine: &Engine) -> Option<CompiledHandler> {
         let code = self.lock().get(sha256).cloned();
         code.filter(SharedCode::is_optimised)?.handler(engine)

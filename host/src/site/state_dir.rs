@@ -25,8 +25,8 @@ const STATE: &str = "state.json";
 /// Maximum size of the state file in bytes: room for 40,000 versions.
 pub(crate) const STATE_MAX: usize = 16 << 20;
 
-/// Error message of a write to the state folder while another process owns the folder in an
-/// upgrade.
+/// Error message when this process would write to the state folder, but another process owns the
+/// folder during an upgrade.
 const OTHER_WRITES: &str = "another process writes to the state folder";
 
 /// State that an earlier server process has left in a state folder.

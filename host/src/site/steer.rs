@@ -19,7 +19,7 @@ use crate::site::rollout_status::{RolloutState, RolloutStatus};
 use crate::site::shared::Shared;
 use crate::site::version::Label;
 
-/// Error message of a command about a rollout that began before a restart, while its candidate is
+/// Error message of a rollout command while the candidate of a rollout from before a restart is
 /// still being loaded.
 const LOADING: &str = "the rollout is still being loaded after the restart; try again";
 
@@ -185,7 +185,7 @@ impl Shared {
         Ok(rollout.status())
     }
 
-    /// Resumes a rollout that was paused or has stopped: its phase begins anew.
+    /// Resumes a rollout that was paused or has stopped, and restarts its current phase.
     pub(super) async fn resume_rollout(
         self: &Arc<Self>,
         candidate: Option<u64>,
@@ -270,8 +270,8 @@ impl Shared {
     }
 }
 
-/// Checks that version `number`, the candidate of a rollout, is version `expected`, if one is
-/// expected.
+/// Checks that `number`, the candidate of the rollout, is the version `expected` that the command
+/// names. Accepts any candidate if the command names none.
 fn expect_candidate(number: u64, expected: Option<u64>) -> Result<(), String> {
     match expected.filter(|expected| *expected != number) {
         None => Ok(()),

@@ -28,11 +28,10 @@ struct Progress {
     considered: String,
     /// Whether a version with the hash `considered` has served since the module file was read.
     has_served: bool,
-    /// Versions whose modules are not in the state folder, or not yet, with the bytes of the
-    /// modules.
+    /// Versions whose modules are not saved in the state folder, with the bytes of the modules.
     unsaved: Vec<(Label, Arc<[u8]>)>,
-    /// Versions of an earlier server process that are not loaded: not yet, or because they could
-    /// not be restored. Their modules stay in the folder.
+    /// Versions of an earlier server process that are not loaded yet, or could not be restored.
+    /// Their modules stay in the folder.
     left: Vec<Kept>,
     /// Number of the version that serves first after a restart, as the state file says; [`None`] if
     /// it names none.
@@ -132,13 +131,14 @@ impl Store {
         self.progress().left.clone()
     }
 
-    /// Records that a version of an earlier server process was loaded, or will not be.
+    /// Removes a version of an earlier server process from the list of those that are not loaded,
+    /// because it was loaded or will not be.
     pub(super) fn loaded(&self, number: u64) {
         self.progress().left.retain(|kept| kept.label.number != number);
     }
 
-    /// Saves the bytes of a version and a state file in which it is current, before the
-    /// version is published.
+    /// Saves the bytes of a version, and a state file that names the version as the current one,
+    /// before the version is published.
     ///
     /// # Errors
     ///
@@ -283,7 +283,8 @@ pub(super) fn module(
     Ok(dir.context("there is no state folder (--state-dir)")?.module(label)?.into())
 }
 
-/// Returns the number of the candidate whose rollout continues after a restart.
+/// Returns the number of the candidate whose rollout continues after a restart; [`None`] if there
+/// is no such rollout.
 fn candidate(state: &State) -> Option<u64> {
     state.rollout.as_ref().map(|rollout| rollout.kept.label.number)
 }

@@ -27,8 +27,9 @@ struct Order {
     /// Differences from the responses of the current version that the gate accepts.
     accept: Accept,
     way: Way,
-    /// Whether these bytes are ordered anew. Such an order ends the rollout in progress even if the
-    /// current version has the bytes already. False for a module file that has not changed.
+    /// Whether this is a new order for these bytes, rather than a module file that has not changed.
+    /// A new order ends the rollout in progress even if the current version already has these
+    /// bytes.
     is_new: bool,
     is_gone: IsGone,
     by: By,

@@ -123,8 +123,8 @@ impl Swapper {
         self.0.optimising().end();
     }
 
-    /// Returns a mark, by which [`Swapper::hand_over`] notices later changes, and the versions, which
-    /// a new process needs to replace this one in an upgrade.
+    /// Returns the versions, for a new process that replaces this one in an upgrade, and a mark
+    /// with which [`Swapper::hand_over`] detects later changes.
     pub fn to_hand_over(&self) -> (u64, Handed) {
         self.0.changes.look(|| self.0.store.to_hand_over(&self.0.versions))
     }
@@ -244,9 +244,9 @@ impl Swapper {
         self.run(Arc::clone(&self.0).prepare_reload(demand, by)).await?
     }
 
-    /// Makes a prepared change. Returns the outcome; [`None`] if the configuration names no module
-    /// to load, or if the current version stays because it was ordered after the module file was
-    /// last read.
+    /// Carries out a prepared change. Returns the outcome; [`None`] if the configuration names no
+    /// module to load, or if the current version stays because it was ordered after the module file
+    /// was last read.
     ///
     /// # Errors
     ///
@@ -269,8 +269,8 @@ impl Swapper {
     }
 
     /// Rolls back to version `number`, or by default to the version that the current one replaced.
-    /// During a rollout, the default is to end the rollout only. Takes effect at once, and cancels
-    /// a swap in progress.
+    /// During a rollout, only ends the rollout if `number` is [`None`] or the current version. Takes
+    /// effect at once, and cancels a swap in progress.
     pub async fn roll_back(&self, number: Option<u64>, if_version: Option<u64>, by: By) -> Outcome {
         self.0.roll_back(number, if_version, by).await
     }
@@ -312,7 +312,7 @@ impl Swapper {
         self.0.pause_rollout(candidate, by).await
     }
 
-    /// Resumes a rollout that was paused or has stopped. Its phase begins anew.
+    /// Resumes a rollout that was paused or has stopped, and restarts its current phase.
     ///
     /// # Errors
     ///
@@ -350,8 +350,8 @@ impl Swapper {
         self.0.demand().proof.time
     }
 
-    /// Returns all remembered versions: first dropped ones that may still answer a request, then
-    /// the others, oldest first.
+    /// Returns all remembered versions. Versions that are no longer kept, but may still answer a
+    /// request, come first; the others follow, oldest first.
     pub fn versions(&self) -> Vec<Entry> {
         self.0.versions.entries()
     }
@@ -373,8 +373,8 @@ impl Swapper {
         self.0.versions.history().good().count()
     }
 
-    /// Returns the memory of the versions that are kept for rollback and of the current one, in
-    /// bytes.
+    /// Returns the memory in bytes that the current version and the versions kept for rollback take
+    /// up.
     pub fn kept_memory(&self) -> usize {
         self.0.versions.history().memory()
     }

@@ -1,4 +1,5 @@
-//! Which version answers which request: the current one, or during a rollout its candidate.
+//! Chooses the version that answers a request: the current version, or the candidate of a rollout
+//! in progress.
 
 use std::sync::Arc;
 
@@ -25,9 +26,10 @@ pub(super) struct Split {
     pub(super) candidate: Arc<Version>,
     pub(super) assignment: Assignment,
     pub(super) key: Key,
-    /// Share of the clients that get the candidate; [`None`] in a shadow.
+    /// Share of the clients that get the candidate; [`None`] in a shadow rollout, whose candidate
+    /// answers no client.
     pub(super) share: Option<Share>,
-    /// Clients that may choose the version by the header `x-handler-version`.
+    /// Clients that may choose the version with the header `x-handler-version`.
     pub(super) pin_from: Arc<[Trusted]>,
 }
 
@@ -61,8 +63,8 @@ impl Traffic {
 }
 
 impl Split {
-    /// Returns the number of the version that a client asks for by the header `x-handler-version`,
-    /// if the client may choose.
+    /// Returns the number of the version that a client asks for with the header
+    /// `x-handler-version`, if the client may choose.
     fn pinned(&self, fields: Fields<'_>, client: Peer) -> Option<u64> {
         if !self.pin_from.iter().any(|trusted| trusted.includes(client)) {
             return None;

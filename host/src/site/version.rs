@@ -31,8 +31,8 @@ pub struct Version {
     pub label: Label,
     /// Compiled module.
     pub module: Handler,
-    /// Counts of the requests to this version. When optimised code replaces the first code of the
-    /// version, the same counts go on.
+    /// Counts of the requests to this version. Optimised code that replaces the first code of the
+    /// version continues the same counts.
     pub requests: Arc<ByKind>,
 }
 

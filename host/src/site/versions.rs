@@ -23,9 +23,9 @@ pub struct Versions {
     older: ByKind,
 }
 
-/// What is saved in the state file.
+/// Content of the state file.
 pub(super) struct ToSave {
-    /// Good versions.
+    /// Versions that passed the gate and are kept for rollback, including the current one.
     pub(super) kept: Vec<Kept>,
     /// Number of the current version.
     pub(super) current: u64,
@@ -36,8 +36,8 @@ pub(super) struct ToSave {
 }
 
 impl Versions {
-    /// Creates the shared state from the first version and a history that contains
-    /// it.
+    /// Creates the shared state from the first version, and from a history that contains this
+    /// version.
     pub(super) fn new(first: Arc<Version>, history: History) -> Versions {
         Versions { current: Current::new(first), history: Mutex::new(history), older: ByKind::default() }
     }
@@ -53,8 +53,8 @@ impl Versions {
         self.current.version_for(fields, client, address)
     }
 
-    /// Returns all remembered versions: first dropped ones that may still answer a request, then
-    /// the others, oldest first.
+    /// Returns all remembered versions. Versions that are no longer kept, but may still answer a
+    /// request, come first; the others follow, oldest first.
     pub(super) fn entries(&self) -> Vec<Entry> {
         let history = self.history();
         let traffic = self.current.traffic();
@@ -117,8 +117,8 @@ impl Versions {
         self.current.set(Traffic { current, split });
     }
 
-    /// Returns the content of the state file: the good versions, the number of the current
-    /// one, the number of the next candidate, and the rollout in progress.
+    /// Returns the content of the state file: the versions kept for rollback, the numbers of the
+    /// current version and of the next candidate, and the rollout in progress.
     pub(super) fn to_save(&self) -> ToSave {
         let history = self.history();
         let current = self.current().label.number;

@@ -19,7 +19,7 @@ pub(super) struct Absence {
 }
 
 impl Absence {
-    /// Looks at the module file. Logs once that the file is missing or unreadable, and once that it
+    /// Checks the module file. Logs once that the file is missing or unreadable, and once that it
     /// is back. `serving` returns the number of the current version.
     pub(super) fn look(&mut self, path: &Path, serving: impl FnOnce() -> u64) {
         let Err(error) = check(path) else {
@@ -42,8 +42,8 @@ impl Absence {
     }
 }
 
-/// Checks that the module file can be read. Does not open the file, because that would cause
-/// file-system events, which the watch gets.
+/// Checks that the module file can be read. Does not open the file, because opening causes
+/// file-system events, which the watch would receive.
 fn check(path: &Path) -> Result<(), String> {
     let readable = path.metadata().and_then(|found| match found.is_dir() {
         true => Err(io::Error::other("it is a folder; expected a .wasm or .wat file")),

@@ -52,7 +52,7 @@ const DEBOUNCE_WHILE_OPEN: Duration = Duration::from_secs(2);
 /// Maximum wait for a file that changes continuously.
 pub(crate) const QUIET_WAIT_MAX: Duration = Duration::from_secs(10);
 
-/// Maximum number of symbolic links on one path, as on Linux. A path with more is taken for a loop.
+/// Maximum number of symbolic links on one path, as on Linux. A path with more counts as a loop.
 pub(crate) const SYMLINKS_MAX: usize = 40;
 
 /// Watch of the module file of a site.
@@ -257,7 +257,8 @@ fn is_about_the_path(error: &notify::Error) -> bool {
     }
 }
 
-/// Folders through which a path leads, and the names in these folders that matter.
+/// Folders on the way to a file, including those behind symbolic links, and the names in these
+/// folders whose changes matter.
 #[derive(Debug, PartialEq, Eq)]
 struct PathTrail {
     /// Folders with their inodes. The inode differs if another folder has taken the path of a

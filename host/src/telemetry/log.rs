@@ -139,9 +139,9 @@ const TARGETS: [&str; 3] = [REQUEST, "handler", "host"];
 /// Log target of request lines.
 const REQUEST: &str = "request";
 
-/// Level that shows the request lines of faults: WARN for faults of the operator, ERROR for those
-/// of the handler. A level for the target `request` does not hide these lines if the general level
-/// shows them.
+/// Level that shows all request lines of faults. Such a line has the level WARN if the operator is
+/// at fault, and ERROR if the handler is. A level for the target `request` does not hide these
+/// lines if the general level shows them.
 const FAULTS: LevelFilter = LevelFilter::WARN;
 
 const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];

@@ -16,8 +16,8 @@ pub const BYTES_MAX: usize = 2 << 20;
 /// Maximum capacity that the write buffer keeps between writes, in bytes.
 const ROOM: usize = 64 << 10;
 
-/// Pause of the thread that writes after each write. Under load, lines gather meanwhile. Then one
-/// system call writes them all, and no system call is needed to wake the thread.
+/// Pause of the writing thread after each write. Under load, lines gather during the pause, so that
+/// one system call writes them all, and no system call is needed to wake the thread.
 const GATHER: Duration = Duration::from_millis(2);
 
 /// Bounded queue of log lines.

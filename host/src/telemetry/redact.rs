@@ -1,5 +1,5 @@
-//! Hides sensitive data: user information and values of queries in URLs of the log, and values of
-//! secret header fields in files of requests.
+//! Hides sensitive data: user information and query values in the URLs of the log, and the values
+//! of secret header fields in request files.
 
 use std::borrow::Cow;
 
@@ -114,7 +114,7 @@ mod tests {
         assert_eq!(referer("", LogQuery::Mask), "");
     }
 
-    /// Tries random texts of the characters that matter. The seed is fixed.
+    /// Tries random texts made of the characters that are special in URLs, with a fixed seed.
     #[test]
     fn no_value_is_left_in_any_text() {
         let mut state = 0x5eed_u64;

@@ -8,8 +8,8 @@ use sd_notify::NotifyState;
 use tokio::time::sleep;
 use tracing::debug;
 
-/// Whether, after an upgrade, a new process is the server and notifies systemd in place of this
-/// one.
+/// Whether an upgrade has replaced this process as the server, so that the new process notifies
+/// systemd instead.
 static IS_OTHER: AtomicBool = AtomicBool::new(false);
 
 /// Tells systemd that the server is ready, with a text for `systemctl status`.

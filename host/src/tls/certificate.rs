@@ -69,7 +69,8 @@ impl Pair {
         format!("cannot use the certificate {} (--tls-cert)", self.cert.display())
     }
 
-    /// Returns a warning if the private key is open to every user of the machine.
+    /// Returns a warning if users other than the owner and the group can access the file of the
+    /// private key.
     pub fn doubt(&self) -> Option<String> {
         let mode = self.key.metadata().ok()?.mode() & 0o7777;
         (mode & OTHERS != 0).then(|| {

@@ -64,8 +64,9 @@ impl Set {
         Set::new(all, domains)
     }
 
-    /// Returns the set with the certificates by ACME that `now` has and `old` has not, unless the set
-    /// has one of another file for the domain.
+    /// Returns this set with the certificates that were obtained by ACME after `old` was read:
+    /// those in `now` that are not in `old`. Skips a certificate if this set has one for the same
+    /// domain from another file.
     pub fn with_newer(self, old: &Set, now: &Set, domains: &[Domain]) -> Set {
         let is_newer = |got: &&Certificate, domain: &Domain| {
             domains.contains(domain)

@@ -76,9 +76,9 @@ pub struct Ready {
     flags: TlsFlags,
     seen: Vec<Option<FileStamp>>,
     set: Set,
-    /// Set in force when the files were about to be read.
+    /// Set of certificates that was in use just before the files were read.
     old: Arc<Set>,
-    /// Why a file of a certificate obtained by ACME is refused, if one is.
+    /// Why the file of a certificate obtained by ACME is refused; [`None`] if none is refused.
     refused: Option<String>,
     terms: Option<ServerConfig>,
 }

@@ -1,6 +1,6 @@
-//! Authority for one machine alone, and the certificate that it issues, for `host dev --https`. Its
-//! name constraints keep a thief of its key from issuing certificates for other names, and its key usage
-//! from issuing any for mail or programs.
+//! Certificate authority for this machine only, and the certificate that it issues, for
+//! `host dev --https`. If the authority's key is stolen, name constraints prevent certificates for
+//! other names, and the key usage prevents certificates for mail or programs.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::{Duration, SystemTime};
@@ -18,37 +18,38 @@ use x509_parser::prelude::FromDer;
 use crate::hex;
 use crate::tls::facts::Facts;
 
-/// Names that every certificate has.
+/// Names of this machine, which every issued certificate contains.
 const NAMES: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Time of an authority.
+/// Validity of a new authority.
 const AUTHORITY_TIME: Duration = DAY.saturating_mul(10 * 365);
 
-/// Time of a certificate. Browsers accept at most 397 days.
+/// Validity of an issued certificate. Browsers accept at most 397 days.
 const CERTIFICATE_TIME: Duration = DAY.saturating_mul(365);
 
-/// Time before the end of a certificate, or of an authority, from which on it is replaced.
+/// Minimum remaining validity. A certificate with less is issued anew; an authority with less is
+/// refused.
 const RENEWED_BEFORE: Duration = DAY.saturating_mul(30);
 
-/// Time before now at which a certificate begins, because clocks differ.
+/// Time before its creation at which a certificate becomes valid, because clocks differ.
 const SINCE: Duration = DAY;
 
-/// Length of the part of a key's SHA-256 in the name of its authority.
+/// Number of hexadecimal digits of the key's SHA-256 in the name of an authority.
 const KEY_SHOWN: usize = 8;
 
-/// Authority for this machine.
+/// Certificate authority for this machine.
 pub struct Authority {
     key: KeyPair,
     cert: String,
     not_after: SystemTime,
-    /// Whether it can issue certificates for servers alone.
+    /// Whether the certificate of the authority restricts it to certificates for servers.
     pub is_for_servers: bool,
 }
 
 impl Authority {
-    /// Makes an authority.
+    /// Creates an authority with a new key.
     ///
     /// # Errors
     ///
@@ -81,8 +82,8 @@ impl Authority {
     ///
     /// # Errors
     ///
-    /// One line: what was found in the place of one that [`Authority::new`] has made, or that its time
-    /// is over.
+    /// One line: what is wrong with the certificate or the key, or that the authority has expired
+    /// or expires within 30 days.
     pub fn read(cert: &str, key: &str, now: SystemTime) -> anyhow::Result<Authority> {
         let key = KeyPair::from_pem(key).map_err(|error| anyhow!("the key is none in PEM: {error}"))?;
         let der = der(cert)?;
@@ -110,8 +111,8 @@ impl Authority {
         self.key.serialize_pem()
     }
 
-    /// Issues a certificate for this machine and for further names. Returns it with its private key,
-    /// both in PEM.
+    /// Issues a certificate for this machine and for `names`. Returns the certificate with its
+    /// private key, both in PEM.
     ///
     /// # Errors
     ///
@@ -132,8 +133,8 @@ impl Authority {
         Ok(format!("{}{}", cert.pem(), key.serialize_pem()))
     }
 
-    /// Returns the names that a certificate needs besides those that every one has, if it has to be
-    /// issued anew: `names` and those that it has.
+    /// Returns [`None`] if the certificate `issued` is still good and contains `names`. Otherwise
+    /// returns the names for a new certificate: `names`, and the local names in `issued`.
     ///
     /// # Errors
     ///
@@ -166,7 +167,7 @@ pub fn is_local(name: &str) -> bool {
     }
 }
 
-/// Returns the names with those that every certificate has, each once.
+/// Returns `names` and the names that every certificate has, without duplicates.
 fn with_own(names: &[String]) -> Vec<String> {
     let mut all: Vec<String> = NAMES.map(str::to_owned).into();
     for name in names {
@@ -177,7 +178,8 @@ fn with_own(names: &[String]) -> Vec<String> {
     all
 }
 
-/// Returns what an authority with this key signs by.
+/// Returns the parameters with which an authority signs certificates: its name, made from this key,
+/// and its key usages.
 fn params_of(key: &KeyPair) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = DistinguishedName::new();
@@ -186,8 +188,8 @@ fn params_of(key: &KeyPair) -> CertificateParams {
     params
 }
 
-/// Returns the name of the authority with this key. Another one has another name, because programs
-/// find an authority by it.
+/// Returns the name of the authority with this key. Each key gives a different name, because
+/// programs look up an authority by its name.
 fn name_of(key: &KeyPair) -> String {
     let sha256 = hex::sha256(key.der_bytes());
     format!("host dev {}", sha256.get(..KEY_SHOWN).unwrap_or_default())
@@ -197,7 +199,7 @@ fn subject(key: &KeyPair) -> String {
     format!("CN={}", name_of(key))
 }
 
-/// Returns the first certificate of a text in PEM.
+/// Returns the first certificate in a PEM text, in DER.
 fn der(pem: &str) -> anyhow::Result<CertificateDer<'static>> {
     CertificateDer::from_pem_slice(pem.as_bytes())
         .map_err(|error| anyhow!("there is no certificate in PEM: {error}"))

@@ -1,5 +1,5 @@
-//! Sends requests to a module that come from no client: probes, requests in files, and requests on
-//! the command line. Encodes requests and decodes responses exactly as for clients.
+//! Sends requests that do not come from a client to a module: probes, requests in files, and
+//! requests on the command line. Encodes requests and decodes responses exactly as for clients.
 
 use std::borrow::Cow;
 use std::str::FromStr;
@@ -210,7 +210,7 @@ impl Answer {
         })
     }
 
-    /// Returns the values of all header fields with a name.
+    /// Returns the values of all header fields with this name.
     pub fn values(&self, name: &HeaderName) -> impl Iterator<Item = Cow<'_, str>> {
         self.fields.get_all(name).into_iter().map(|value| String::from_utf8_lossy(value.as_bytes()))
     }

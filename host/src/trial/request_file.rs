@@ -39,8 +39,8 @@ pub(crate) const FILE_MAX: usize = 64 << 20;
 /// Start of a line that separates requests.
 const SEPARATOR: &str = "###";
 
-/// Error message for a comment with an expectation in the body of a request: it would be sent as a
-/// part of the body.
+/// Error message for a comment with an expectation in the body of a request, because it would be
+/// sent as a part of the body.
 const IN_BODY: &str = "an expectation behind the empty line is written `> 200`; `# > 200` stands above the request (a body \
     with a line like this one goes to a file: `< FILE`)";
 
@@ -136,7 +136,7 @@ impl Reader<'_> {
         Ok(Some(Probe { request, expected, place: self.at(start), name: title.to_owned() }))
     }
 
-    /// Returns whether a line is empty or a comment. If an expectation stands in the comment, adds
+    /// Returns whether a line is empty or a comment. If the comment contains an expectation, adds
     /// it to `expected`.
     fn is_blank_or_comment(
         &self,

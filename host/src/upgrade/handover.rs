@@ -37,7 +37,7 @@ const ATTEMPTS: usize = 5;
 /// The new process has prepared its versions before, so this takes little time.
 const TAKING: Duration = Duration::from_secs(5);
 
-/// Time between checks whether a swap is in progress. An upgrade waits for its end.
+/// Interval at which a waiting upgrade checks whether the swap in progress has ended.
 const PREPARING_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Carries out upgrades: replaces this server process by a new process without closing a socket.

@@ -15,7 +15,7 @@ use crate::upgrade::program::Program;
 use crate::upgrade::takeover::VARIABLE;
 use crate::upgrade::wire::{self, Message};
 
-/// Time between checks whether the new process has exited.
+/// Interval at which the old process checks whether the new process has exited.
 const END_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Environment variables that the new process does not inherit: systemd set them for the old
@@ -29,7 +29,8 @@ pub(super) struct NewProcess {
     pub(super) socket: UnixStream,
     program: String,
     until: Instant,
-    /// Text for the error if the new process is too slow: what it did not do within which time.
+    /// Error text for the case that the new process is too slow: what it has not done, and within
+    /// which time.
     late: String,
 }
 

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 /// Program that an upgrade starts, and its arguments.
 #[derive(Clone, Debug)]
 pub struct Program {
-    /// Path of the program. It may contain symbolic links. They are resolved when an upgrade starts
-    /// the program, so they may point to a newer one by then.
+    /// Path of the program. It may contain symbolic links, which are resolved only when an upgrade
+    /// starts the program, so that they can be redirected to a newer program.
     pub path: PathBuf,
     /// Arguments of the program, without its name.
     pub arguments: Vec<OsString>,

@@ -1,6 +1,6 @@
-//! Limits how many calls run at once to `--instances`. Some of these instances are
-//! reserved for short calls, one at a time on each serving thread. A long call needs
-//! a permit. Long calls take turns, so that a thread polls its sockets between them.
+//! Limits the number of calls that run at once to `--instances`. Some of these instances are
+//! reserved for short calls, of which each serving thread runs one at a time. A long call needs a
+//! permit. Long calls take turns, so that a thread polls its sockets between them.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -20,25 +20,25 @@ use crate::limits::CallLimits;
 use crate::per_thread::PerThread;
 use crate::permits::{Bounds, Permit, Permits, Share};
 
-/// Instances beyond `--instances`, in which candidates for the next version are tried
-/// while all others are in use.
+/// Number of instances beyond `--instances`. Candidates for the next version run in them, even
+/// while requests use all others.
 pub const INSTANCES_SPARE: usize = 2;
 
-/// Most tries of candidates of one site that wait for an instance.
+/// Maximum number of calls of one site's candidates that wait for an instance.
 pub const CANDIDATES_QUEUE: usize = 64;
 
-/// Time that a candidate waits for an instance, beyond the deadlines of two calls: others may use
-/// both instances, and the machine may be busy.
+/// Time that a call of a candidate waits for an instance, in addition to two deadlines: calls of
+/// other candidates may use all [`INSTANCES_SPARE`] instances, and the machine may be busy.
 const CANDIDATE_WAIT: Duration = Duration::from_secs(10);
 
-/// Interval at which a waiting short call looks for a free slot. A short call takes a
-/// microsecond to some milliseconds.
+/// Interval at which a waiting short call checks for a free slot. A short call takes a microsecond
+/// to some milliseconds.
 const SHORT_RETRY: Duration = Duration::from_millis(1);
 
-/// What the sites of a server share.
+/// Permits that all sites of a server share.
 pub(super) struct Common {
-    /// Whether a short call runs, for each thread. With a slot of its own, a thread
-    /// does not wait for the short calls of others.
+    /// Slot of each serving thread for a short call: whether the slot is in use. With a slot of its
+    /// own, a thread does not wait for the short calls of other threads.
     short: PerThread<AtomicBool>,
     long: Arc<Permits>,
     candidates: Arc<Permits>,
@@ -56,7 +56,7 @@ pub(super) struct Admission {
     candidate_timeout: Duration,
 }
 
-/// The right to make one short call, which blocks its thread. Ends on drop.
+/// Right to make one short call, which blocks its thread. Dropping it frees the slot or permit.
 pub(super) struct Short<'a> {
     own: Option<&'a AtomicBool>,
     _other: Option<Permit>,
@@ -65,9 +65,9 @@ pub(super) struct Short<'a> {
 /// Numbers of running and waiting calls.
 #[derive(Clone, Copy, Debug)]
 pub struct Calls {
-    /// Calls that run.
+    /// Number of running calls.
     pub running: usize,
-    /// Long calls that wait for a permit.
+    /// Number of long calls that wait for a permit.
     pub waiting: usize,
 }
 
@@ -81,12 +81,13 @@ impl Common {
         Arc::new(Common { short, long, candidates, turns })
     }
 
-    /// Returns whether any call runs, a candidate's included.
+    /// Returns whether any call runs, including the calls of candidates.
     pub(super) fn is_busy(&self) -> bool {
         self.long.taken() > 0 || self.short_running() > 0 || self.candidates.taken() > 0
     }
 
-    /// Returns how many calls of all sites run and wait.
+    /// Returns the numbers of running and waiting calls of all sites, without the calls of
+    /// candidates.
     pub(super) fn calls(&self) -> Calls {
         Calls { running: self.long.taken() + self.short_running(), waiting: self.long.waiting() }
     }
@@ -114,8 +115,8 @@ impl Admission {
         }
     }
 
-    /// Returns the right to make one short call, if that needs no waiting. Takes the
-    /// slot of this thread, else of another thread, else a permit for long calls.
+    /// Returns the right to make one short call; [`None`] if the call would have to wait. Takes the
+    /// slot of this thread, or else that of another thread, or else a permit for a long call.
     pub(super) fn begin_short(&self) -> Option<Short<'_>> {
         let short = &self.common.short;
         let places = short.own().into_iter().chain(short.all());
@@ -152,15 +153,15 @@ impl Admission {
         self.long.acquire(client, self.queue_timeout).await.ok_or_else(|| self.busy())
     }
 
-    /// Waits for the right to try a candidate.
+    /// Waits for a permit to call a candidate.
     pub(super) async fn begin_candidate(&self) -> Result<Permit, CallError> {
         let waited = self.candidate_timeout;
         let permit = self.candidates.acquire(None, waited).await;
         permit.ok_or(CallError::CandidatesBusy { max: INSTANCES_SPARE, waited })
     }
 
-    /// Runs a long call, taking turns with the others: each time the call yields, the
-    /// turn passes to the next site, and to its call that has waited longest.
+    /// Runs a long call in turns with the other long calls. Each time the call yields, the turn
+    /// passes to the next site, and there to the call that has waited longest.
     pub(super) async fn in_turns<T>(&self, call: impl Future<Output = T>) -> T {
         let mut call = pin!(call);
         loop {
@@ -177,7 +178,7 @@ impl Admission {
         }
     }
 
-    /// Returns how many long calls of the site run and wait.
+    /// Returns the numbers of running and waiting long calls of the site.
     pub(super) fn long_calls(&self) -> Calls {
         Calls { running: self.long.taken(), waiting: self.long.waiting() }
     }

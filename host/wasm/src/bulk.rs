@@ -21,9 +21,9 @@ use wasmparser::{BinaryReader, Result};
 use crate::module_error::ModuleError;
 use crate::survey::{Body, Bulk, CHUNK, Found, Site};
 
-/// Maximum number of bulk instructions (see [`Bulk`]) in a function that does small operations
-/// without a helper function. In a function with more, each bulk instruction first calls a helper,
-/// so that the function may yield.
+/// A function with at most this many bulk instructions (see [`Bulk`]) does small operations inline.
+/// In a function with more, a helper is called before each bulk instruction, so that the function
+/// can yield.
 const IN_A_ROW: usize = 64;
 
 /// Name of the helper functions in the name section of a module. Backtraces in messages leave out
@@ -39,7 +39,7 @@ const TYPES: [&[u8]; 3] = [
     &[0x60, 0, 0],
 ];
 
-/// Whether a bulk instruction calls a helper function first.
+/// Whether a helper function is called before a bulk instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum HelperCall {
     /// Never: the instruction stays as it is.

@@ -1,10 +1,10 @@
 //! One call of the handler: gets an instance, writes the request into it, runs it,
 //! and reads the response.
 //!
-//! A call first runs on the stack of the serving thread, which is cheap but blocks
-//! the thread. If it turns out to take long, it starts again on a fiber, where it can
-//! yield to other long calls. A server has threads of their own for these (see
-//! `long_threads`). Requests that are expected to take long go there at once.
+//! A call first runs on the stack of the serving thread, which is cheap but blocks the thread. If
+//! the call takes long, it is stopped and repeated on a fiber, where it can yield to other long
+//! calls. A server has separate threads for long calls (see `long_threads`). Requests that are
+//! expected to take long go to these threads at once.
 
 use std::mem::take;
 use std::pin::{Pin, pin};
@@ -29,12 +29,12 @@ use crate::permits::Permit;
 use crate::started::HandlerModule;
 use crate::{deadline, memory};
 
-/// Bytes of a response above which a short call yields after the copy, which takes a tenth of
-/// a millisecond or more.
+/// Length of a response in bytes above which a short call yields after it has copied the response.
+/// The copy takes a tenth of a millisecond or more.
 const LARGE_COPY: usize = 1 << 20;
 
-/// Ticks after which a call on a fiber counts as long. A short one may meet a tick or two, when
-/// other threads use its core.
+/// Number of ticks of the epoch (see `deadline`) from which on a call on a fiber counts as long. A
+/// short call may run at a tick or two when other threads use its core.
 pub(super) const LONG_TICKS: u32 = 3;
 
 /// A started call.
@@ -47,7 +47,7 @@ pub enum Call<'a> {
 
 type Running<'a> = Pin<Box<dyn Future<Output = Ended> + Send + 'a>>;
 
-/// The end of a call that was not over at once.
+/// Outcome of a call that did not finish at once.
 pub struct Ended {
     /// Response, or why there is none.
     pub result: Result<Bytes, CallError>,
@@ -69,12 +69,12 @@ impl Call<'_> {
     }
 }
 
-/// What became of a call on the stack of the current thread.
+/// State of a call after the attempt on the stack of the current thread.
 enum Begun {
     Over(Result<Bytes, CallError>),
-    /// A response whose copy took so long that other requests of the thread come first.
+    /// The call gave this response, but took so long that the thread serves other requests first.
     Large(Bytes),
-    /// The call takes long, and is to be made on a fiber with this state.
+    /// The call takes long, or is expected to, and must run on a fiber with this state.
     Long(CallState),
 }
 
@@ -82,7 +82,8 @@ impl HandlerModule {
     /// Calls the handler with one request. The response is not checked yet. The
     /// deadline counts from `since`, or from the end of a wait for a permit.
     ///
-    /// A short call has finished when this returns. A long one runs in this task.
+    /// A short call has usually finished when this returns. Other calls run in the task that awaits
+    /// the returned [`Call`].
     pub fn call<'a>(&'a self, request: &'a Message, id: RequestId, since: Instant) -> Call<'a> {
         match self.begin(request, id, since) {
             Some(Begun::Over(result)) => Call::Over(result),
@@ -98,9 +99,9 @@ impl HandlerModule {
         }
     }
 
-    /// Calls the handler for a client. The clients share the permits for long calls, which
-    /// run on threads of their own. Such a call takes the request, and gives it back unless it
-    /// is dropped before its end.
+    /// Calls the handler for a client. The clients share the permits for long calls. A long call
+    /// runs on separate threads: it moves the message out of `request`, and puts it back at its
+    /// end, unless the call is dropped before.
     pub fn call_for<'a>(
         self: &'a Arc<Self>,
         client: Option<ClientNet>,
@@ -134,8 +135,8 @@ impl HandlerModule {
         }
     }
 
-    /// Makes a call on the stack of the current thread, unless it is expected to take long.
-    /// [`None`] if no slot for a short call is free.
+    /// Makes a call on the stack of the current thread, unless the call is expected to take long.
+    /// Returns [`None`] if no slot for a short call is free.
     fn begin(&self, request: &Message, id: RequestId, since: Instant) -> Option<Begun> {
         if self.long_targets.expects(request) {
             let state = CallState::new(self.engine().limits(), id, since);
@@ -156,8 +157,8 @@ impl HandlerModule {
         }
     }
 
-    /// Waits until a call is over, or until a long one has its permit. The error is the result.
-    /// Adds the time for which the call waited to run to `waited`.
+    /// Waits until the call has finished, or until a long call has its permit. Returns the result
+    /// of a finished call as the error. Adds the time for which the call waited to run to `waited`.
     async fn until_permit(
         &self,
         begun: Option<Begun>,
@@ -255,14 +256,15 @@ impl HandlerModule {
 /// The outcome of a call, which may have to be repeated on a fiber.
 struct Attempt {
     answer: Result<Bytes, Stopped>,
-    /// Whether a tick of the epoch found the call running (see `deadline`).
+    /// Whether the call took long: it ran at a tick of the epoch (see `deadline`), or, on a fiber,
+    /// at [`LONG_TICKS`] ticks.
     was_long: bool,
     /// Number of log lines of the call.
     log_lines: usize,
 }
 
-/// Makes a call. Fails past the deadline, which includes the host's own work for the
-/// call.
+/// Calls the module in an instance, and returns the response. Fails after the deadline, which
+/// includes the host's own work for the call.
 pub(super) async fn answer(
     instance: &mut Instance,
     request: &Message,

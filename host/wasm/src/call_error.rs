@@ -5,13 +5,13 @@ use std::time::Duration;
 use humantime::format_duration;
 use thiserror::Error;
 
-/// An address and length from a module that reach outside of its memory.
+/// Address and length from a module that reach outside of the module's memory.
 #[derive(Debug, Error, PartialEq, Eq)]
 #[error("address {address:#x} + {length} bytes is past the end of its memory of {memory} bytes")]
 pub struct BadSpan {
-    /// The address that the module gave.
+    /// Start of the range in the module's memory, as the module gave it.
     pub address: u32,
-    /// The length in bytes, from the module or from the request.
+    /// Length of the range in bytes, from the module or from the request.
     pub length: u32,
     /// The memory's size in bytes.
     pub memory: usize,
@@ -25,9 +25,9 @@ pub enum CallError {
         "no instance came free in time: {calls} long calls may run and {queue} may wait (--instances, --queue, --queue-timeout)"
     )]
     Busy {
-        /// Most calls at once, apart from short ones.
+        /// Maximum number of long calls at once.
         calls: usize,
-        /// Most waiting calls.
+        /// Maximum number of waiting calls.
         queue: usize,
     },
     /// No instance for candidates came free in time, or too many candidates wait for one.
@@ -35,9 +35,9 @@ pub enum CallError {
         "no instance for candidates came free in {waited:?}: {max} calls of candidates run at once, and others took them all; try again"
     )]
     CandidatesBusy {
-        /// Most calls of candidates at once.
+        /// Maximum number of calls of candidates at once.
         max: usize,
-        /// Longest wait.
+        /// Maximum time for which a call of a candidate waits.
         waited: Duration,
     },
     /// An instance could not be created or prepared, although the limits allow it.
@@ -62,10 +62,10 @@ pub enum CallError {
         with_frames(format!("the call took longer than its deadline of {} (--deadline)", format_duration(*limit)), frames)
     )]
     Deadline {
-        /// The deadline.
+        /// Value of `--deadline`.
         limit: Duration,
-        /// The functions on the stack at the deadline, innermost first; none if the host itself
-        /// worked for the call.
+        /// Functions on the stack at the deadline, innermost first; empty if the module was not
+        /// running.
         frames: Vec<String>,
     },
     /// `alloc` returned no memory for the request, or the request is too long for a
@@ -80,7 +80,7 @@ pub enum CallError {
     /// `alloc` or `handle` returned a span outside of the module's memory.
     #[error("its export `{export}` returned a bad address: {cause}")]
     BadSpan {
-        /// `alloc` or `handle`.
+        /// Name of the export: `alloc` or `handle`.
         export: &'static str,
         /// The span and the size of the memory.
         cause: BadSpan,
@@ -94,33 +94,34 @@ pub enum CallError {
         /// The error code of `wasi:http`.
         code: String,
     },
-    /// A component gave up the body of its response.
+    /// A component dropped the body of its response without finishing it.
     #[error(
         "it gave up its response after {written} bytes of the body; expected it to call `outgoing-body.finish`"
     )]
     Unfinished {
-        /// Length of what it has written, in bytes.
+        /// Length in bytes of the part of the body that the component wrote.
         written: usize,
     },
-    /// The body that a component has written has another length than its head says.
+    /// The body that a component wrote does not have the length that the head of the response
+    /// states.
     #[error("it wrote {written} bytes of a body whose content-length is {stated}")]
     BodyLength {
-        /// Length in the head, in bytes.
+        /// Value of `content-length` in the head.
         stated: u64,
-        /// Length of what it has written, in bytes.
+        /// Length in bytes of the body that the component wrote.
         written: usize,
     },
-    /// The response of a component is longer than `--response-max`. How long it would have been
-    /// is unknown.
+    /// The response of a component is longer than `--response-max`. Its full length is unknown.
     #[error("its response is longer than {limit} bytes (--response-max)")]
     ResponseGrewTooLong {
         /// The limit in bytes.
         limit: usize,
     },
-    /// The message is none that the host encodes, as a recorded one may be.
+    /// The message, for example a recorded one, is not a request that the host has encoded, so no
+    /// component can get it.
     #[error("the message is not a request that the host has encoded, so no component can get it")]
     Unreadable,
-    /// The response is longer than `--response-max`.
+    /// The response of a module is longer than `--response-max`.
     #[error("its response is {length} bytes long, more than {limit} (--response-max)")]
     ResponseTooLong {
         /// The response's length in bytes.
@@ -136,7 +137,7 @@ impl CallError {
     }
 }
 
-/// Says what the system is likely to lack.
+/// Returns what the system probably lacks, as text for a message.
 fn shortage(cause: &str) -> &'static str {
     match ["os error 24", "os error 23"].iter().any(|error| cause.contains(error)) {
         true => "no descriptor is left: ulimit -n",

@@ -13,7 +13,8 @@ use crate::verify::Exports;
 pub(super) struct Code {
     pub(super) instance: InstancePre<CallState>,
     pub(super) exports: Exports,
-    /// The data segments that the host writes; [`None`] if instances cannot be reset.
+    /// Data segments that the host writes into each new instance; [`None`] if instances cannot be
+    /// reset.
     pub(super) data: Option<Arc<Data>>,
 }
 

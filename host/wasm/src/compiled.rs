@@ -23,12 +23,13 @@ pub enum CompiledHandler {
     Component(CompiledComponent),
 }
 
-/// Machine code that other versions and other sites may use, as long as one uses it.
+/// Machine code for use by other versions and sites. Does not keep the code in memory once no
+/// version uses it any more.
 #[derive(Clone)]
 pub enum SharedCode {
-    /// That of a module.
+    /// Code of a module.
     Bytes(SharedModule),
-    /// That of a component.
+    /// Code of a component.
     Component(SharedComponent),
 }
 
@@ -75,11 +76,12 @@ impl CompiledHandler {
         })
     }
 
-    /// Starts the handler with these values: runs what it runs before the first request.
+    /// Starts the handler with these values: runs the code that the handler runs before its first
+    /// request.
     ///
     /// # Errors
     ///
-    /// [`CallError`] when that fails.
+    /// [`CallError`] when that code fails.
     pub async fn start(self, values: Arc<Values>) -> Result<Handler, CallError> {
         Ok(match self {
             CompiledHandler::Bytes(module) => Handler::Bytes(module.start(values).await?.into()),
@@ -121,7 +123,7 @@ impl CompiledHandler {
         }
     }
 
-    /// Returns the machine code, for other versions and sites.
+    /// Returns the machine code for use by other versions and sites.
     pub fn shared_code(&self) -> SharedCode {
         match self {
             CompiledHandler::Bytes(module) => SharedCode::Bytes(module.shared_code()),
@@ -131,8 +133,8 @@ impl CompiledHandler {
 }
 
 impl SharedCode {
-    /// Returns the code as a handler of a site. `None` if no version uses it any more, or the
-    /// limits of the site do not allow it.
+    /// Returns the code as a handler for the site of `engine`; [`None`] if no version uses the code
+    /// any more, or if the handler exceeds the limits of the site.
     pub fn handler(&self, engine: &Engine) -> Option<CompiledHandler> {
         Some(match self {
             SharedCode::Bytes(module) => CompiledHandler::Bytes(module.module(engine)?),

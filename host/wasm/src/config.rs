@@ -8,7 +8,7 @@ use wasmtime::{Config, WasmBacktraceDetails, WasmFeatures};
 use crate::name::{FRAMES_MAX, RUNTIME_FRAMES_MAX};
 use crate::proposals;
 
-/// Most bytes of native stack for a call, which traps when it needs more.
+/// Maximum native stack of a call, in bytes. A call that needs more traps.
 pub const STACK_MAX: usize = 512 << 10;
 
 /// Returns the settings for modules.

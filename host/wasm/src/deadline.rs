@@ -23,42 +23,44 @@ use crate::call_error::CallError;
 use crate::call_state::CallState;
 use crate::health;
 
-/// Interval of the epoch. A call holds a serving thread for at most two intervals at
+/// Interval between ticks of the epoch. A call holds a serving thread for at most two intervals at
 /// a time, or longer if other threads use its core.
 const TICK: Duration = Duration::from_millis(2);
 
-/// Consecutive ticks without a running call after which the ticker sleeps: 0.1 s. A
-/// busy server never reaches this, an idle one soon does.
+/// Number of consecutive ticks without a running call after which the ticker thread sleeps: 0.1 s.
+/// A busy server never reaches this number; an idle one soon does.
 const IDLE_TICKS: u32 = 50;
 
-/// Longest sleep of the ticker. A call wakes it; if that races with the ticker falling
-/// asleep, this bounds the delay of the first tick.
+/// Maximum sleep of the ticker thread. A call that begins wakes the thread. If the thread misses
+/// that because it is just falling asleep, this bounds the delay of the first tick.
 const SLEEP: Duration = Duration::from_millis(100);
 
 /// The error of a call that reached its deadline.
 #[derive(Debug, Error)]
 #[error("passed its deadline")]
 pub(super) struct DeadlinePassed {
-    /// The longest time of the call.
+    /// Maximum duration of the call (`--deadline`).
     pub(super) limit: Duration,
 }
 
-/// The error of a call on the thread's stack that takes long and cannot yield there.
+/// The error of a call that is stopped because it takes long on the thread's stack, where it cannot
+/// yield.
 #[derive(Debug, Error)]
 #[error("takes long")]
 pub(super) struct TakesLong;
 
-/// CPU time after which a tick ends a call on the thread's stack, counted from the
-/// call's first tick. A thread uses more between two ticks, unless others use its core.
+/// Minimum CPU time, counted from a call's first tick, after which a later tick stops the call on
+/// the thread's stack. A thread uses more between two ticks, unless others use its core.
 const RUN_MIN: Duration = Duration::from_millis(1);
 
-/// Makes the next tick enter the callback of a store.
+/// Makes the next tick of the epoch run the callback of a store.
 pub(super) fn rearm(store: &mut Store<CallState>) {
     store.set_epoch_deadline(1);
 }
 
-/// Installs the callback in a new store. It ends a call past its deadline. Otherwise a
-/// call on a fiber yields, and one on the thread's stack is stopped if it takes long.
+/// Installs the callback of a new store. The callback ends a call that is past its deadline.
+/// Otherwise it makes a call on a fiber yield, and stops a call on the thread's stack if the call
+/// takes long.
 pub(super) fn arm(store: &mut Store<CallState>) {
     rearm(store);
     store.epoch_deadline_callback(|mut store| {
@@ -81,7 +83,7 @@ pub(super) fn arm(store: &mut Store<CallState>) {
     });
 }
 
-/// Checks the deadline after the host's own work for a call.
+/// Fails if the call is past its deadline. Called after the host's own work for a call.
 pub(super) fn check(store: &Store<CallState>) -> Result<(), CallError> {
     let CallState { deadline, deadline_limit, .. } = *store.data();
     let late = CallError::Deadline { limit: deadline_limit, frames: Vec::new() };
@@ -101,7 +103,7 @@ pub(super) struct Ticker {
 }
 
 impl Ticker {
-    /// Starts the ticker thread of an engine under this name.
+    /// Starts the ticker thread of an engine, with this thread name.
     pub(super) fn start(name: &'static str, engine: EngineWeak, common: Arc<Common>) -> io::Result<Ticker> {
         let asleep = Arc::new(AtomicBool::new(false));
         let its_asleep = Arc::clone(&asleep);

@@ -17,15 +17,15 @@ use crate::reused::Reused;
 use crate::slots::Slots;
 use crate::{import, mappings};
 
-/// Most tables of a module. Compilers emit one; hand-written modules may have a few.
+/// Maximum number of tables of a module. Compilers emit one; hand-written modules may have a few.
 pub const TABLES_MAX: u32 = 4;
 
-/// Bytes of a slot's memory that stay resident after its instance is dropped, and are
-/// zeroed for the next one. The rest goes back to the kernel. This makes small modules
-/// cheap, and bounds the memory of unused slots.
+/// Number of bytes of a slot's memory that stay resident after its instance is dropped, and are
+/// zeroed for the next instance. The rest goes back to the kernel. This makes small modules cheap,
+/// and bounds the memory of unused slots.
 const KEEP_RESIDENT: usize = 128 << 10;
 
-/// The wasmtime engine with everything that all modules share, for the modules of one site.
+/// Access of one site to the wasmtime engine, and to everything else that all modules share.
 #[derive(Clone)]
 pub struct Engine {
     shared: Arc<Shared>,
@@ -33,27 +33,28 @@ pub struct Engine {
 }
 
 struct Shared {
-    /// Limits of the pools.
+    /// Limits of the pools, which bound all sites together.
     limits: CallLimits,
     engine: wasmtime::Engine,
     linker: Linker<CallState>,
     common: Arc<Common>,
-    /// How many threads serve.
+    /// Number of serving threads.
     threads: usize,
     long_threads: LongThreads,
     responses: Reused,
     slots: Slots,
-    /// Most stretches (see `mappings`) with which an instance is still reset.
+    /// Maximum number of stretches (see `mappings`) with which an instance is still reset.
     stretches: u32,
     ticker: Ticker,
-    /// The engine for components. Made when the first one comes.
+    /// Engine for components. Created for the first component.
     components: Mutex<Option<Arc<ComponentEngine>>>,
 }
 
-/// What the handlers of one site share.
+/// Limits and permits of one site, which its handlers share.
 struct Site {
     limits: CallLimits,
-    /// Made at the first use, so that only sites that call count as sites.
+    /// Permits of the site. Created at the first use, so that only sites that make calls share the
+    /// permits of the server.
     admission: OnceLock<Admission>,
 }
 
@@ -98,8 +99,8 @@ impl Engine {
         Ok(Engine { site: Site::new(limits), shared: Arc::new(shared) })
     }
 
-    /// Returns the engine for another site, with limits of its own. Memory, tables and all
-    /// instances together stay within the limits of the first one.
+    /// Returns the engine for another site, with separate limits. Memory, tables and all instances
+    /// together stay within the limits that [`Engine::new`] got.
     #[must_use]
     pub fn for_site(&self, limits: &CallLimits) -> Engine {
         let engine = Engine { site: Site::new(limits), shared: Arc::clone(&self.shared) };
@@ -107,7 +108,7 @@ impl Engine {
         engine
     }
 
-    /// Returns the engine for components, which is made for the first of them.
+    /// Returns the engine for components. Creates it for the first component.
     ///
     /// # Errors
     ///
@@ -133,7 +134,8 @@ impl Engine {
         &self.site.limits
     }
 
-    /// Returns the most stretches (see `mappings`) with which an instance is still reset.
+    /// Returns the maximum number of stretches (see `mappings`) with which an instance is still
+    /// reset.
     pub(super) fn stretches(&self) -> u32 {
         self.shared.stretches
     }
@@ -148,7 +150,7 @@ impl Engine {
         &self.shared.slots
     }
 
-    /// Returns how many threads serve.
+    /// Returns the number of serving threads.
     pub(super) fn threads(&self) -> usize {
         self.shared.threads
     }
@@ -158,12 +160,13 @@ impl Engine {
         &self.shared.long_threads
     }
 
-    /// Returns how many calls of all sites run and wait.
+    /// Returns the numbers of running and waiting calls of all sites, without the calls of
+    /// candidates.
     pub fn calls(&self) -> Calls {
         self.shared.common.calls()
     }
 
-    /// Returns how many long calls of the site run and wait.
+    /// Returns the numbers of running and waiting long calls of the site.
     pub fn long_calls(&self) -> Calls {
         self.admission().long_calls()
     }
@@ -186,13 +189,13 @@ impl Site {
     }
 }
 
-/// Returns the most memory of all instances together, in bytes.
+/// Returns the maximum memory of all instances together, in bytes.
 pub fn instances_memory(limits: &CallLimits) -> u64 {
     let tables = u64::from(TABLES_MAX) * limits.table_max as u64 * size_of::<usize>() as u64;
     (slots(limits) as u64).saturating_mul(limits.memory_max as u64 + tables + STACK_MAX as u64)
 }
 
-/// Returns the most instances at once: `--instances` in a call, as many idle, and the
+/// Returns the maximum number of instances: `--instances` in calls, as many idle ones, and the
 /// spare ones for candidates.
 fn slots(limits: &CallLimits) -> usize {
     limits.instances.saturating_mul(2).saturating_add(INSTANCES_SPARE)

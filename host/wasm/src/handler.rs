@@ -28,7 +28,7 @@ pub enum Handler {
 }
 
 impl Handler {
-    /// Returns whether two are the same handler, and not only equal ones.
+    /// Returns whether `other` is this same handler, and not only an equal one.
     pub fn is(&self, other: &Handler) -> bool {
         match (self, other) {
             (Handler::Bytes(one), Handler::Bytes(other)) => Arc::ptr_eq(one, other),
@@ -40,8 +40,8 @@ impl Handler {
     /// Calls the handler with one request. The response is not checked yet. The
     /// deadline counts from `since`, or from the end of a wait for a permit.
     ///
-    /// A short call of a module has finished when this returns. A long one, and that of a
-    /// component, runs in this task.
+    /// A short call of a module has usually finished when this returns. Other calls run in the task
+    /// that awaits the returned [`Call`].
     pub fn call<'a>(&'a self, request: &'a Message, id: RequestId, since: Instant) -> Call<'a> {
         match self {
             Handler::Bytes(module) => module.call(request, id, since),
@@ -49,9 +49,9 @@ impl Handler {
         }
     }
 
-    /// Calls the handler for a client. The clients share the permits for long calls, which
-    /// run on threads of their own. Such a call takes the request, and gives it back unless it
-    /// is dropped before its end.
+    /// Calls the handler for a client. The clients share the permits for long calls, which run on
+    /// separate threads. A long call of a module moves the message out of `request`, and puts it
+    /// back at its end, unless the call is dropped before.
     pub fn call_for<'a>(
         &'a self,
         client: Option<ClientNet>,
@@ -65,8 +65,8 @@ impl Handler {
         }
     }
 
-    /// Calls the handler with one request, and measures the call. Uses the permits of
-    /// candidates, so it does not compete with served requests.
+    /// Calls the handler with one request, and measures the call. Uses a permit for calls of
+    /// candidates, so that it does not compete with the requests of clients.
     pub async fn call_and_measure(
         &self,
         request: &Message,
@@ -87,7 +87,7 @@ impl Handler {
         }
     }
 
-    /// Returns the handler's file if it is still to be compiled with more effort.
+    /// Returns the handler's file if it is still to be optimised.
     pub fn unoptimised(&self) -> Option<Arc<[u8]>> {
         match self {
             Handler::Bytes(module) => module.unoptimised(),
@@ -95,8 +95,8 @@ impl Handler {
         }
     }
 
-    /// Returns the memory of the handler without its instances, in bytes: code, data
-    /// segments, snapshot, and the file while the second compilation is still to come.
+    /// Returns the memory of the handler without its instances, in bytes: code, data segments,
+    /// snapshot, and the file while it is still to be optimised.
     pub fn memory(&self) -> usize {
         match self {
             Handler::Bytes(module) => module.memory(),
@@ -136,8 +136,8 @@ impl Handler {
         }
     }
 
-    /// Sets whether this version serves. If so, idle instances are kept from now on; if not,
-    /// all are dropped. A new handler keeps none.
+    /// Sets whether this version serves. If it does, idle instances are kept from now on; otherwise
+    /// all are dropped. A new handler keeps none until this is called.
     pub fn set_serving(&self, serves: bool) {
         match self {
             Handler::Bytes(module) => module.set_serving(serves),

@@ -18,7 +18,7 @@ pub const STACK: usize = 2 << 20;
 
 /// Wait before the first restart of a thread. It doubles at each restart, up to [`BACKOFF_MAX`].
 const BACKOFF_MIN: Duration = Duration::from_millis(10);
-/// Longest wait before a restart of a thread.
+/// Maximum wait before a restart of a thread.
 const BACKOFF_MAX: Duration = Duration::from_secs(1);
 
 /// Restarts of the threads of one name.

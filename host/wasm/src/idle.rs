@@ -80,9 +80,9 @@ impl Idle {
 }
 
 impl Evict for Idle {
-    /// Removes the instance that has been idle for longest from the first stack that has one and
-    /// from which no call took one since the latest search. With `even_used`, it does not matter
-    /// whether a call took one.
+    /// Removes the instance that has been idle for longest from one stack: the first one that is
+    /// not empty and from which no call took an instance since the latest search. With `even_used`,
+    /// it does not matter whether a call took one.
     fn evict(&self, even_used: bool) -> Option<Box<dyn Any + Send>> {
         self.places.all().find_map(|place| {
             let mut place = place.lock().unwrap_or_else(PoisonError::into_inner);

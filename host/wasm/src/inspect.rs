@@ -14,10 +14,10 @@ use crate::module_error;
 use crate::name::{MESSAGE_MAX, readable};
 use crate::restorable::changes_for_good;
 
-/// The linker's default size of a stack, in bytes.
+/// Size in bytes of the stack of a module that was linked with the default settings.
 const STACK_BY_DEFAULT: u32 = 1 << 20;
 
-/// Most producers that are kept; compilers name fewer than ten.
+/// Maximum number of producers that are kept. Compilers name fewer than ten.
 const PRODUCERS_MAX: usize = 32;
 
 /// The parts of a module's file.

@@ -1,5 +1,4 @@
-//! Compiles, starts, calls and resets handler modules. The only crate of the host that
-//! names wasmtime.
+//! Compiles, starts, calls and resets handler modules. No other crate of the host uses wasmtime.
 //!
 //! | file | responsibility |
 //! | --- | --- |

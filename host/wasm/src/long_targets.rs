@@ -12,8 +12,8 @@ use host_http::message::Message;
 /// the new target takes over the place.
 pub const PLACES: usize = 256;
 
-/// Points that a long call adds to the score of its target. A short call takes one away, so a
-/// target is expected to take long while more than one in nine of its requests does.
+/// Points that a long call adds to the score of its target. A short call subtracts one point, so a
+/// target is expected to take long while more than one in nine of its calls are long.
 const LONG: u64 = 8;
 
 /// Lowest score of a target that is expected to take long. One long call is not enough: a thread

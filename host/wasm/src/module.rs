@@ -18,11 +18,12 @@ use crate::verify::Exports;
 pub struct CompiledModule {
     pub(super) engine: Engine,
     pub(super) code: Arc<Code>,
-    /// The file, if it was compiled quickly and is still to be compiled thoroughly.
+    /// File that is still to be optimised; [`None`] if the code is optimised.
     pub(super) unoptimised: Option<Arc<[u8]>>,
 }
 
-/// Machine code that other versions and other sites may use, as long as one uses it.
+/// Machine code for use by other versions and sites. Does not keep the code in memory once no
+/// version uses it any more.
 #[derive(Clone)]
 pub struct SharedModule {
     code: Weak<Code>,
@@ -30,8 +31,8 @@ pub struct SharedModule {
 }
 
 impl SharedModule {
-    /// Returns the code as a module of a site. `None` if no version uses it any more, or the
-    /// limits of the site do not allow it.
+    /// Returns the code as a module for the site of `engine`; [`None`] if no version uses the code
+    /// any more, or if the module exceeds the limits of the site.
     pub fn module(&self, engine: &Engine) -> Option<CompiledModule> {
         let code = self.code.upgrade()?;
         let unoptimised = match &self.unoptimised {
@@ -54,7 +55,7 @@ impl SharedModule {
 }
 
 impl CompiledModule {
-    /// Returns the machine code, for other versions and sites.
+    /// Returns the machine code for use by other versions and sites.
     pub fn shared_code(&self) -> SharedModule {
         let unoptimised = self.unoptimised.as_ref().map(Arc::downgrade);
         SharedModule { code: Arc::downgrade(&self.code), unoptimised }
@@ -66,7 +67,7 @@ impl CompiledModule {
     }
 
     /// Loads the machine code, and checks that the module meets the contract. `unoptimised` is the
-    /// file, if it is still to be compiled thoroughly.
+    /// file, if it is still to be optimised.
     ///
     /// # Errors
     ///

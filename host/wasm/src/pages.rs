@@ -66,8 +66,8 @@ struct Guarded {
     /// Number of writable stretches. Each takes up to two memory mappings: the stretch, and the
     /// read-only rest behind it.
     stretches: AtomicU32,
-    /// Maximum number of stretches. One more makes all of the memory writable, and the instance is
-    /// not reused.
+    /// Maximum number of stretches. When a call exceeds it, all of the memory becomes writable, and
+    /// the instance is not reused.
     stretches_max: u32,
     /// Whether all of the memory became writable, so that the instance is not reused.
     given_up: AtomicBool,

@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-/// A fixed number of values. Each thread that asks is assigned one. Threads share values
-/// if there are more threads than values.
+/// A fixed number of values. A thread is assigned one when it first asks for its value. Threads
+/// share values if there are more threads than values.
 pub(super) struct PerThread<T>(Box<[CachePadded<T>]>);
 
 /// Padding that keeps values of different threads in different cache lines. 128 bytes,

@@ -18,7 +18,7 @@ pub(super) const ON: W = W::FLOATS
     .union(W::TAIL_CALL)
     .union(W::EXTENDED_CONST);
 
-/// Proposals that components need besides.
+/// Proposals that components need in addition to [`ON`].
 pub(super) const OF_COMPONENTS: W = W::COMPONENT_MODEL;
 
 /// Proposals that are off, because the contract between host and module has no use for them:

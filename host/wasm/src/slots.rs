@@ -16,8 +16,8 @@ pub(super) trait Evict: Send + Sync {
 /// Counts the instances of all modules, and evicts idle ones when all slots are in use.
 pub(super) struct Slots {
     used: Arc<AtomicUsize>,
-    /// Number of instances, including those of candidates, above which a new one evicts idle ones.
-    /// wasmtime's pool has more slots than this, which are spare for candidates.
+    /// Number of instances, including those of candidates, up to which no idle instance is evicted.
+    /// wasmtime's pool has a few more slots, which are spare for candidates.
     max: usize,
     /// The idle instances of each module, in the order in which they are searched for one to evict.
     idle: Mutex<VecDeque<Weak<dyn Evict>>>,

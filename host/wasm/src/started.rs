@@ -103,14 +103,13 @@ impl HandlerModule {
         }
     }
 
-    /// Returns the module's file if it is still to be compiled with more effort.
+    /// Returns the module's file if it is still to be optimised.
     pub fn unoptimised(&self) -> Option<Arc<[u8]>> {
         self.unoptimised.clone()
     }
 
-    /// Returns the memory of the handler without its instances, in bytes: code, data
-    /// segments, snapshot, and the module's file while the second compilation is still to
-    /// come.
+    /// Returns the memory of the handler without its instances, in bytes: code, data segments,
+    /// snapshot, and the module's file while it is still to be optimised.
     pub fn memory(&self) -> usize {
         let file = self.unoptimised.as_ref().map_or(0, |file| file.len());
         self.code.size() + self.image_bytes() + file
@@ -147,8 +146,8 @@ impl HandlerModule {
         self.engine.responses().clear();
     }
 
-    /// Sets whether this version serves. If so, idle instances are kept from now on; if not,
-    /// all are dropped. A new handler keeps none.
+    /// Sets whether this version serves. If it does, idle instances are kept from now on; otherwise
+    /// all are dropped. A new handler keeps none until this is called.
     pub fn set_serving(&self, serves: bool) {
         if let Some((_, idle)) = &self.kept {
             idle.set_kept(serves);

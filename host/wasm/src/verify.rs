@@ -11,10 +11,10 @@ use crate::module_error::ModuleError;
 /// Size of a page, the unit of a memory's size, in bytes.
 pub(super) const PAGE: u64 = 65_536;
 
-/// Longest name of an import that is shown in a message, in bytes.
+/// Maximum length in bytes of an import's name in a message.
 const NAME_MAX: usize = 100;
 
-/// A memory in the words of messages.
+/// Name of a memory in messages.
 const A_MEMORY: &str = "a memory";
 
 /// Positions of a module's exports, so that requests need no lookup by name.

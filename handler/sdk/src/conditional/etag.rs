@@ -36,7 +36,7 @@ impl<'a> ETag<'a> {
     ///
     /// # Panics
     ///
-    /// When [`ETag::strong`] panics.
+    /// Under the same conditions as [`ETag::strong`].
     #[track_caller]
     pub const fn weak(text: &'a str) -> Self {
         ETag { is_weak: true, ..ETag::strong(text) }

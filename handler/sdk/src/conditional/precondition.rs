@@ -40,7 +40,7 @@ pub enum Precondition {
     Passed,
     /// The client already has the current state. Answer 304. Only for GET and HEAD.
     NotModified,
-    /// A precondition does not hold. Answer 412, and change nothing.
+    /// A precondition does not hold. Answer 412, and do not perform the request.
     Failed,
 }
 

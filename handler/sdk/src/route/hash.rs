@@ -8,7 +8,7 @@ use crate::bytes::last_word;
 /// of a request is hashed eight bytes at a time. Both give the same result.
 pub(super) struct Hasher {
     hash: u64,
-    /// Up to seven bytes that are not hashed yet, the first byte lowest.
+    /// Up to seven bytes that are not hashed yet, with the first byte in the lowest bits.
     word: u64,
     length: u64,
 }
@@ -71,8 +71,8 @@ impl Hashes {
         }
     }
 
-    /// Returns the hash of a pattern that has this shape and matches the path. `None` if the shape
-    /// does not match paths with this number of segments.
+    /// Returns the hash that a pattern with this shape has if it matches the path. `None` if the
+    /// shape does not match paths with this number of segments.
     pub(super) fn in_shape(&self, shape: Shape) -> Option<u64> {
         let literal = if shape.is_literal() {
             self.whole

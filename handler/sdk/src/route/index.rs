@@ -158,8 +158,8 @@ const fn bucket(hash: u64, buckets: usize) -> usize {
     ((hash * buckets as u64) >> 32) as usize
 }
 
-/// Searches a table for a path by its index. Does one lookup for each shape in order of precedence,
-/// and stops after the first shape that has a route for the method.
+/// Searches an indexed table for the routes of a path. Does one lookup for each shape in order of
+/// precedence, and stops after the first shape that has a route for the method.
 pub(super) fn search_index(router: &Router, path: &[u8], asked: Methods) -> Found {
     let mut found = Found::NOTHING;
     let Some(hashes) = Hashes::of(path) else { return found };

@@ -38,7 +38,7 @@ impl Method {
     }
 }
 
-/// A set of methods, as the field `allow` lists them.
+/// A set of methods, such as those that the field `allow` lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Methods(u8);
 

@@ -49,7 +49,8 @@ impl Route {
         self.path
     }
 
-    /// Returns the method of this route, HEAD if the method is GET, and OPTIONS.
+    /// Returns the methods that the route allows: its own method, HEAD if its own is GET, and
+    /// OPTIONS.
     const fn methods(&self) -> Methods {
         self.method.methods().with(Methods::ALWAYS)
     }

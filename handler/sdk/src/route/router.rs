@@ -163,7 +163,7 @@ impl Router {
     ///
     /// # Panics
     ///
-    /// When [`Index::new`] panics.
+    /// Under the same conditions as [`Index::new`].
     ///
     /// ```
     /// # use handler_sdk::{Action, Router, State, get};
@@ -334,8 +334,8 @@ impl Router {
         if self.error_page.is_some() { bare } else { short }
     }
 
-    /// Searches the table for the routes that match a path, and for the best one of them that takes
-    /// the method `asked`.
+    /// Searches the table for the routes that match a path, and for the best one among them that
+    /// has the method `asked`.
     #[inline]
     pub(super) fn find(&self, path: &[u8], asked: Methods) -> Found {
         (self.search)(self, path, asked)

@@ -10,7 +10,8 @@ use crate::{Request, Response, Status};
 /// removed at its end; see [`Router::trailing_slash`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TrailingSlash {
-    /// `/a/` and `/a` are different paths. A request for the one without a route is answered 404.
+    /// `/a/` and `/a` are different paths. If only one of them has a route, a request for the other
+    /// gets status 404.
     Strict,
     /// The client is redirected with status 308 to the path that a route matches, and keeps the method,
     /// the body and the query. Responses to OPTIONS and responses with status 405 do not redirect.
@@ -25,7 +26,8 @@ pub(super) type Retry = fn(&Router, &Request<'_>, Methods) -> Found;
 
 impl TrailingSlash {
     /// Returns the search function for this treatment, or `None` for [`TrailingSlash::Strict`]. The
-    /// router stores the function, so that a module does not contain the others.
+    /// router stores only this function, so that a module does not contain the functions for other
+    /// treatments.
     pub(super) const fn retry(self) -> Option<Retry> {
         match self {
             TrailingSlash::Strict => None,

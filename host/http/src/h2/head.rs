@@ -1,5 +1,5 @@
-//! Writes the head of a request of HTTP/2 in the form of HTTP/1.1, for the one parser that knows
-//! the rules and the limits of heads.
+//! Writes the head of an HTTP/2 request in the form of HTTP/1.1, so that one parser enforces the
+//! rules and limits for heads.
 
 use http::Method;
 use http::header::{COOKIE, HOST};
@@ -10,8 +10,9 @@ use crate::field::put;
 use crate::request::{BadRequest, Tls};
 use crate::target::BadTarget;
 
-/// Appends the head. The target is in origin form, `*`, or the authority with CONNECT, and the
-/// field `host` has the authority.
+/// Appends the head of a request to `to`, in the form of HTTP/1.1. The target is in origin form or
+/// `*`, or, with CONNECT, the authority. If the request has an authority, the field `host` contains
+/// it. Joins the fields `cookie` into one.
 pub fn write_head(to: &mut Vec<u8>, parts: &Parts) {
     let authority = parts.uri.authority().map(http::uri::Authority::as_str);
     let target = match parts.uri.path_and_query() {
@@ -49,11 +50,13 @@ pub fn write_head(to: &mut Vec<u8>, parts: &Parts) {
     to.extend_from_slice(b"\r\n");
 }
 
-/// Checks that what a request says of its server agrees with itself and with the connection.
+/// Checks that the scheme of a request fits the connection, and that its field `host` equals its
+/// authority.
 ///
 /// # Errors
 ///
-/// When the scheme is not that of the connection, or `host` is not the authority.
+/// When the scheme does not fit the connection, or the field `host` is repeated or differs from the
+/// authority.
 pub fn agrees(parts: &Parts, tls: Tls<'_>) -> Result<(), BadRequest> {
     if let Some(scheme) = parts.uri.scheme_str()
         && !tls.has_scheme(scheme)

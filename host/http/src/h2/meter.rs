@@ -1,14 +1,15 @@
-//! Counts what a client sends besides requests. A frame of a few bytes can cost the server more
-//! than the client, so each kind has a limit in each span of time.
+//! Limits the HTTP/2 frames that a client sends besides requests. A frame of a few bytes can cost
+//! the server more than the client, so the number of such frames in a span of time is limited.
 
 use std::time::{Duration, Instant};
 
 use super::PREFACE;
 
-/// Length of the head of a frame in bytes (RFC 9113, section 4.1).
+/// Length of the header of a frame in bytes (RFC 9113, section 4.1).
 const FRAME_HEAD: usize = 9;
 
-/// Bytes of responses for which a client may send one WINDOW_UPDATE more.
+/// For each such number of bytes that the server sends in responses, the client may send one
+/// additional WINDOW_UPDATE frame.
 const BYTES_PER_UPDATE: u64 = 512;
 
 const DATA: u8 = 0x0;
@@ -18,66 +19,67 @@ const SETTINGS: u8 = 0x4;
 const WINDOW_UPDATE: u8 = 0x8;
 const CONTINUATION: u8 = 0x9;
 
-/// Flag ACK of SETTINGS.
+/// Flag ACK of a SETTINGS frame.
 const ACK: u8 = 0x1;
 
-/// Flag END_HEADERS.
+/// Flag END_HEADERS of a HEADERS or CONTINUATION frame.
 const END_HEADERS: u8 = 0x4;
 
-/// Limits in each span of time.
+/// Limits on the frames of one connection in a span of time.
 #[derive(Clone, Copy, Debug)]
 pub struct MeterLimits {
-    /// Most streams that a client may reset.
+    /// Maximum number of RST_STREAM frames, which reset streams.
     pub resets: u32,
-    /// Most frames that bring no part of a request.
+    /// Maximum number of other frames that carry no part of a request, such as PING.
     pub control: u32,
-    /// Span of time.
+    /// Length of the span of time.
     pub window: Duration,
 }
 
-/// What a client has done that ends the connection.
+/// Violation for which the connection of a client is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Breach {
-    /// It has passed the limit of RST_STREAM frames.
+    /// The client has sent more RST_STREAM frames than [`MeterLimits::resets`].
     Resets,
-    /// It has passed the limit of other frames that bring no part of a request.
+    /// The client has sent too many other frames that carry no part of a request.
     Control,
-    /// It has not begun with SETTINGS (RFC 9113, section 3.4).
+    /// The first frame of the client is not SETTINGS (RFC 9113, section 3.4).
     NoSettings,
 }
 
-/// Frames of one connection, as their bytes arrive.
+/// Counter of the frames of one connection. Reads the bytes as they arrive.
 #[derive(Debug)]
 pub struct Meter {
     limits: MeterLimits,
-    /// Bytes of the client's preface that are missing.
+    /// Number of bytes of the client's preface that have not arrived yet.
     preface: usize,
-    /// Head of the current frame.
+    /// Header of the current frame.
     head: [u8; FRAME_HEAD],
-    /// Bytes of the head that have arrived.
+    /// Number of bytes of the header that have arrived; 0 once the header is complete.
     head_read: usize,
-    /// Bytes of the payload that are missing.
+    /// Number of bytes of the payload that have not arrived yet.
     missing: usize,
-    /// Whether a frame has come.
+    /// Whether the header of the first frame has arrived.
     has_begun: bool,
-    /// Whether the fields of a request have begun and not ended.
+    /// Whether the fields of the current request are incomplete, so that a CONTINUATION frame must
+    /// follow.
     in_fields: bool,
-    /// Last stream that has begun.
+    /// Highest number of a stream that a request has opened.
     last: u32,
-    /// Requests that have begun.
+    /// Number of requests that have begun.
     requests: u64,
-    /// Begin of the current span.
+    /// Start of the current span of time.
     since: Instant,
     resets: u32,
     control: u32,
     updates: u32,
-    /// Bytes of responses that were sent in the current span.
+    /// Number of bytes that the server has sent in responses in the current span of time.
     sent: u64,
     breach: Option<Breach>,
 }
 
 impl Meter {
-    /// Begins with a connection.
+    /// Creates the counter for a new connection.
     pub fn new(limits: MeterLimits, now: Instant) -> Meter {
         Meter {
             limits,
@@ -98,7 +100,8 @@ impl Meter {
         }
     }
 
-    /// Notes bytes of the client. `now` is read only when a limit is reached.
+    /// Counts the frames in bytes that the client has sent. Calls `now` only when a limit is
+    /// exceeded.
     pub fn received(&mut self, mut bytes: &[u8], now: impl Fn() -> Instant) {
         let preface = self.preface.min(bytes.len());
         self.preface -= preface;
@@ -124,30 +127,31 @@ impl Meter {
         }
     }
 
-    /// Notes bytes that were sent.
+    /// Counts bytes that the server has sent in responses.
     pub fn sent(&mut self, bytes: usize) {
         self.sent += bytes as u64;
     }
 
-    /// Returns what the client has done that ends the connection.
+    /// Returns the violation for which the connection must be closed; [`None`] if there is none.
     pub fn breach(&self) -> Option<Breach> {
         self.breach
     }
 
-    /// Returns whether a frame has begun and not ended, or the fields of a request, or the preface;
-    /// unless it is a part of a body, which has a pace of its own.
+    /// Returns whether the client has sent only a part of the preface, of a frame, or of the fields
+    /// of a request. The payload of a DATA frame does not count, because the time for a body is
+    /// limited separately.
     pub fn is_in_head(&self) -> bool {
         self.preface > 0 || self.in_fields || self.head_read > 0 || (self.missing > 0 && self.kind() != DATA)
     }
 
-    /// Returns the number of requests whose heads have come; [`None`] while a head or a frame has begun
-    /// and not ended.
+    /// Returns the number of requests whose heads have arrived; [`None`] if [`Meter::is_in_head`]
+    /// returns true.
     pub fn requests(&self) -> Option<u64> {
         (!self.is_in_head()).then_some(self.requests)
     }
 
-    /// Returns the stream and the bytes that have arrived of a part of a body that has begun and
-    /// not ended.
+    /// Returns the stream of a DATA frame whose payload is incomplete, and the number of bytes of
+    /// the payload that have arrived. [`None`] if there is no such frame.
     pub fn part_of_body(&self) -> Option<(u32, usize)> {
         if self.missing == 0 || self.kind() != DATA || self.head_read > 0 {
             return None;
@@ -170,7 +174,7 @@ impl Meter {
         u32::from_be_bytes([0, a, b, c]) as usize
     }
 
-    /// Notes a frame, whose head is complete.
+    /// Counts a frame whose header is complete.
     fn frame(&mut self, now: &impl Fn() -> Instant) {
         let [_, _, _, kind, flags, ..] = self.head;
         self.missing = self.length();

@@ -1,4 +1,4 @@
-//! Makes the head of a response.
+//! Creates the head of an HTTP/2 response.
 
 use http::header::{CONTENT_LENGTH, DATE, HeaderMap, HeaderName, HeaderValue, STRICT_TRANSPORT_SECURITY};
 use http::{Response, StatusCode};
@@ -8,8 +8,8 @@ use crate::response::{Checked, Own};
 const REQUEST_ID: HeaderName = HeaderName::from_static(handler_sdk::abi::REQUEST_ID);
 const HANDLER_VERSION: HeaderName = HeaderName::from_static("x-handler-version");
 
-/// Makes the head that a client gets, and returns its length in bytes before it is compressed. The
-/// reason phrase is left out, and a field that HTTP/2 cannot carry.
+/// Creates the head that the client gets. Returns it and its length in bytes before compression.
+/// Leaves out the reason phrase, and fields that HTTP/2 cannot carry.
 pub fn head(checked: &Checked<'_>, own: &Own<'_>) -> (Response<()>, usize) {
     let mut response = Response::new(());
     *response.status_mut() = StatusCode::from_u16(checked.status).unwrap_or(StatusCode::BAD_GATEWAY);

@@ -153,8 +153,8 @@ fn metered(bytes: &[u8], pieces: impl IntoIterator<Item = usize>) {
     assert_eq!(whole.part_of_body(), cut.part_of_body());
 }
 
-/// Connection of a client that has sent these bytes, reads everything that it gets, and then keeps
-/// the connection open.
+/// Connection of a client that has already sent all of its bytes, reads everything that it gets,
+/// and then keeps the connection open.
 struct Wire {
     left: Bytes,
 }

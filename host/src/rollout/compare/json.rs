@@ -10,18 +10,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::rollout::compare::shown::{around, common_prefix, start};
 
-/// Maximum length of a JSON text that is compared by paths, in bytes. The list of the members of
-/// one level needs up to sixteen times the memory of the text.
+/// Maximum length of a JSON text whose values are compared one by one, in bytes. Listing the
+/// members of one level takes up to 16 times the memory of the text.
 const JSON_MAX: usize = 4 << 20;
 
-/// Deepest level of nesting whose members are compared one by one. Deeper values are compared as
-/// text. A value is read again at each level above it, so this bounds the work.
+/// Maximum nesting depth at which members are compared one by one; deeper values are compared as
+/// text. This bounds the work, because a value is parsed again at each level above it.
 const DEPTH_MAX: usize = 32;
 
 /// Maximum number of paths that a [`JsonDiff`] lists.
 pub(super) const PATHS_MAX: usize = 10;
 
-/// Characters between the values and keys of a JSON text.
+/// Characters that may stand between the keys and values of a JSON text.
 const BETWEEN: [char; 6] = [' ', '\t', '\n', '\r', ',', ':'];
 
 /// Difference of two JSON texts.
@@ -163,8 +163,8 @@ fn members(object: &str) -> Vec<(Cow<'_, str>, &str)> {
     members
 }
 
-/// Decodes a JSON string. Returns the text unchanged if it cannot be decoded, because an escape is
-/// half of a surrogate pair.
+/// Decodes a JSON string. Returns the text unchanged if an escape in it is half of a surrogate
+/// pair, which cannot be decoded.
 fn string(written: &str) -> Cow<'_, str> {
     match written.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
         Some(text) if !text.contains('\\') => text.into(),
@@ -194,8 +194,8 @@ impl<'a> Iterator for Values<'a> {
     }
 }
 
-/// Returns the length of the JSON value at the start of a text; zero if an array or object ends
-/// there.
+/// Returns the length of the JSON value at the start of a text; zero if the text starts with the
+/// end of an array or object.
 fn value_length(text: &str) -> usize {
     let (mut depth, mut is_string, mut is_escaped) = (0_usize, false, false);
     for (index, byte) in text.bytes().enumerate() {
@@ -336,8 +336,8 @@ mod tests {
         }
     }
 
-    /// Returns a value as JSON text that differs only in form: with more spaces and escapes, and
-    /// with keys in reverse order.
+    /// Returns another JSON text of the same value: with more spaces and escapes, and with keys in
+    /// reverse order.
     fn otherwise(value: &Value) -> String {
         let text =
             |text: &str| serde_json::to_string(text).unwrap().replace('é', "\\u00E9").replace('/', "\\/");

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::mem;
 
-/// Consecutive lines that are equal in both texts, or consecutive lines that differ.
+/// Consecutive lines that are equal in both texts, or that differ.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Run<'a> {
     /// Lines that both texts have.

@@ -45,7 +45,7 @@ pub(super) fn common_prefix(from: &[u8], to: &[u8]) -> usize {
     from.iter().zip(to).take_while(|(from, to)| from == to).count()
 }
 
-/// Returns bytes as text. If they are not UTF-8, escapes them, so that different bytes have
+/// Returns bytes as text. Escapes bytes that are not UTF-8 in such a way that different bytes have
 /// different texts.
 pub(super) fn text_of(bytes: &[u8]) -> Cow<'_, str> {
     str::from_utf8(bytes).map_or_else(|_| bytes.escape_ascii().to_string().into(), Cow::Borrowed)

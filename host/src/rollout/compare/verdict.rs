@@ -112,7 +112,7 @@ pub fn compare(current: &Outcome, candidate: &Outcome, rules: &Rules) -> Verdict
     }
 }
 
-/// Returns the headers that differ, and then the difference of the bodies, if any.
+/// Returns the differences of two outcomes: those of the headers, then that of the bodies.
 fn parts(current: &Outcome, candidate: &Outcome, rules: &Rules) -> Vec<Part> {
     let length = |outcome: &Outcome| outcome.body.len() as u64;
     let diff = body::diff((&current.fields, &current.body), (&candidate.fields, &candidate.body));

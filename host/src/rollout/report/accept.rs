@@ -62,8 +62,8 @@ impl Pattern {
     }
 }
 
-/// Returns whether a text matches a pattern. Takes one pass: to match each piece between two `*` as
-/// early as possible leaves the most text for the next pieces.
+/// Returns whether a text matches a pattern. Takes each piece between two `*` at its first
+/// occurrence, which leaves the most text for the next pieces, so that no backtracking is needed.
 fn matches(pattern: &str, text: &str) -> bool {
     let Some((start, rest)) = pattern.split_once('*') else { return pattern == text };
     let (middle, end) = rest.rsplit_once('*').unwrap_or(("", rest));
@@ -96,7 +96,7 @@ impl Accept {
         Ok(Accept { patterns, accepts_all })
     }
 
-    /// Returns the patterns.
+    /// Returns the patterns of the requests whose differences are accepted.
     pub fn patterns(&self) -> &[Pattern] {
         &self.patterns
     }

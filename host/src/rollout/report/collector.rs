@@ -48,7 +48,7 @@ pub struct Case<'a> {
 pub struct Collector {
     show: usize,
     accept: Accept,
-    /// Number of differences that each pattern accepted.
+    /// Number of differences that each pattern has accepted, in the order of the patterns.
     accepted: Vec<u64>,
     counts: Counts,
     requests: u64,

@@ -5,11 +5,11 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Minimum number of pairs of calls from which on the times of a class are reported.
+/// Minimum number of pairs of calls for which a report has the times of a class.
 const PAIRS_MIN: usize = 20;
 
-/// Minimum number of pairs of calls from which on the 99th percentile is reported. With fewer
-/// pairs, it would be the longest call.
+/// Minimum number of pairs of calls for which a report has the 99th percentile. With fewer pairs,
+/// it would be the longest call.
 const PAIRS_MIN_P99: usize = 100;
 
 /// Maximum number of pairs of times that are kept for a class. Each takes 32 bytes.
@@ -109,8 +109,8 @@ impl Pairs {
     }
 }
 
-/// Returns a percentile of sorted times, in milliseconds: the shortest of the times that at least
-/// `percent` percent of them do not exceed.
+/// Returns a percentile of sorted times, in milliseconds. Takes one of the times (nearest-rank
+/// method), and does not interpolate.
 fn percentile(sorted: &[Duration], percent: usize) -> f64 {
     let rank = (sorted.len() * percent).div_ceil(100);
     let time = sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default();
@@ -138,13 +138,14 @@ fn time_change(current: f64, candidate: f64) -> Option<f64> {
 }
 
 impl Memory {
-    /// Raises each of the two maxima to that of `other`, if that is larger.
+    /// Replaces each of the two maxima by that of `other` if that is larger.
     pub(super) fn add(&mut self, other: Memory) {
         self.current_max_bytes = self.current_max_bytes.max(other.current_max_bytes);
         self.candidate_max_bytes = self.candidate_max_bytes.max(other.candidate_max_bytes);
     }
 
-    /// Returns whether the candidate takes so much more memory that a report points it out.
+    /// Returns whether the candidate takes clearly more memory than the current version, so that a
+    /// report mentions it.
     pub fn is_more(&self) -> bool {
         let (current, candidate) = (self.current_max_bytes, self.candidate_max_bytes);
         candidate as f64 > current as f64 * MEMORY_RATIO

@@ -1,4 +1,4 @@
-//! Writes the times and the memory of calls for a person.
+//! Formats the times and the memory of calls as text for people.
 
 use crate::rollout::report::cost::{Memory, Times};
 use crate::rollout::report::number::counted;

@@ -1,4 +1,4 @@
-//! Formats numbers for a person.
+//! Formats numbers for texts that people read.
 
 /// Returns a number with a comma between thousands.
 pub(super) fn number(number: u64) -> String {

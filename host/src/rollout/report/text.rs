@@ -1,4 +1,4 @@
-//! Writes a report for a person: the faults first, then the differences, then the costs.
+//! Formats a report as text for people: the faults first, then the differences, then the costs.
 
 use std::cmp::Reverse;
 use std::fmt;
@@ -9,14 +9,15 @@ use crate::rollout::report::cost_text;
 use crate::rollout::report::number::{counted, number};
 use crate::rollout::report::outcomes::{Accepted, Counts, Example, Group, Kind, Reason, Report};
 
-/// Maximum number of lines in the section about faults, per example that a group may have.
+/// Maximum number of lines in the section about faults, as a multiple of the maximum number of
+/// examples of a group.
 const FIRST_LINES: usize = 4;
 
-/// Maximum number of lines in the sections about faults and about differences together, per example
-/// that a group may have.
+/// Maximum number of lines in the sections about faults and about differences together, as a
+/// multiple of the maximum number of examples of a group.
 const ALL_LINES: usize = 6;
 
-/// Minimum number of lines that remain of a group that is cut.
+/// Minimum number of lines that a group keeps when it is cut.
 const GROUP_MIN: usize = 4;
 
 /// Maximum number of bytes of a line.
@@ -134,7 +135,8 @@ fn push_note(lines: &mut Vec<String>, title: &str, mut notes: Vec<String>) {
 }
 
 /// Returns the lines of a group: all differences of its first example, and one line for each
-/// further example. Shows only one example of requests that fail with both versions as before.
+/// further example. Shows only one example of requests that fail in the same way with both
+/// versions.
 fn block(group: &Group) -> Vec<String> {
     let name = match group.kind {
         Kind::NewlyFaulting => "newly faulting",

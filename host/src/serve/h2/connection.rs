@@ -1,4 +1,4 @@
-//! Serves one connection of HTTP/2: accepts its requests, answers them side by side, and ends it.
+//! Serves one HTTP/2 connection: accepts its requests, answers them concurrently, and closes it.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -28,14 +28,15 @@ use crate::serve::slots::{FIRST_REQUEST, Slot};
 use crate::serve::transport::Transport;
 use crate::serve::write_pace::WriteBounds;
 
-/// Time for which requests are accepted after the client was told that the connection ends: they
-/// may be on the way.
+/// Time for which the server still accepts requests after it has sent GOAWAY, because the client
+/// may have sent them before it received the GOAWAY.
 const LAST: Duration = Duration::from_secs(2);
 
-/// Time for which a connection rests before its memory is freed.
+/// Idle check interval. A connection that was idle for a whole interval is parked: it frees the
+/// memory of its workers.
 const IDLE_CHECK: Duration = Duration::from_millis(250);
 
-/// Shortest time between two lines of the log about requests that the crate `h2` has refused.
+/// Minimum time between two log lines about requests that the crate `h2` has refused.
 const SAY_AGAIN: Duration = Duration::from_secs(1);
 
 /// Connection that is being served.
@@ -45,26 +46,27 @@ struct Serving<'a> {
     shared: &'a Shared,
     h2: Connection<Wire, Bytes>,
     inbox: &'a Inbox,
-    /// Futures that answer requests, and never end.
+    /// Futures that answer requests ([`work`]). They never complete.
     workers: FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send + 'a>>>,
     look: Look,
-    /// Timeout of a head or a frame that has begun.
+    /// Timeout of a head or a frame that has arrived only in part.
     head_timer: Option<Pin<Box<Sleep>>>,
-    /// Time for the client to send its last requests, since it was told that the connection ends.
+    /// Timer of [`LAST`], which starts when the client is told that the connection ends. Requests
+    /// that arrive after it has elapsed are refused.
     last: Option<Pin<Box<Sleep>>>,
-    /// Whether the connection ends at once.
+    /// Whether the connection ends immediately, because of [`Serving::end_now`].
     is_ending: bool,
-    /// Whether a request has arrived since the connection was idle.
+    /// Whether a request has arrived since the connection was last parked.
     has_answered: bool,
-    /// Number of requests that were accepted, or counted as refused.
+    /// Number of requests so far: those that were accepted, and those that were counted as refused.
     requests: u64,
-    /// Time at which the log last said that a request was refused.
+    /// Time of the latest log line about refused requests.
     said: Option<Instant>,
-    /// End of the connection, when requests may still be in flight.
+    /// Result with which the connection has ended; set while requests may still be in flight.
     end: Option<Result<(), h2::Error>>,
 }
 
-/// Serves a connection until its end. `read` was read of it already.
+/// Serves a connection until its end. `read` has the bytes that were already read from the socket.
 pub async fn serve(socket: &Socket, slot: &Arc<Slot>, client: &Client, read: BytesMut) {
     let (limits, peer) = (&client.settings().limits, client.peer());
     let shared = Arc::new(Shared::new(limits));
@@ -118,8 +120,8 @@ pub async fn serve(socket: &Socket, slot: &Arc<Slot>, client: &Client, read: Byt
     }
 }
 
-/// Logs why a connection has ended: at the level of a refused request if the client has broken a rule of
-/// HTTP/2 or sent a flood, otherwise for debugging.
+/// Logs why a connection has ended: at info level if the client has broken a rule of HTTP/2 or has
+/// sent too many frames, otherwise at debug level.
 fn say(peer: Peer, error: &h2::Error, what: &str) {
     match error.reason().filter(|_| error.is_go_away() && error.is_library()) {
         Some(reason) => info!(%peer, %reason, "{what}: the client breaks the rules of HTTP/2"),
@@ -153,7 +155,7 @@ impl<'a> Serving<'a> {
         }
     }
 
-    /// Tells the client that it is to send no more requests on this connection.
+    /// Tells the client to send no further requests on this connection (GOAWAY).
     fn leave(&mut self) {
         if self.last.is_none() {
             self.last = Some(Box::pin(sleep(LAST)));
@@ -161,7 +163,8 @@ impl<'a> Serving<'a> {
         }
     }
 
-    /// Ends the connection at once, for this reason.
+    /// Ends the connection immediately. `reason` is the error code for the client, and `why` the
+    /// text for the log.
     fn end_now(&mut self, reason: Reason, why: &str) {
         if !self.is_ending {
             self.is_ending = true;
@@ -175,7 +178,8 @@ impl<'a> Serving<'a> {
         }
     }
 
-    /// Serves requests until the connection is idle, and returns since when, or until it ends.
+    /// Serves requests until the connection is idle or ends. Returns the time since which it has
+    /// been idle; [`None`] if it has ended.
     async fn run(&mut self, nudge: &Nudge, waker: &Waker) -> Result<Option<Instant>, h2::Error> {
         let mut begun = pin!(self.client.app.ending.begun());
         poll_fn(|cx| {
@@ -223,7 +227,7 @@ impl<'a> Serving<'a> {
         }
     }
 
-    /// Takes the requests that have arrived, and sends what can be sent.
+    /// Accepts the requests that have arrived, and sends pending output.
     fn accept(&mut self, cx: &mut Context<'_>) {
         while self.end.is_none() {
             match self.h2.poll_accept(cx) {
@@ -245,7 +249,8 @@ impl<'a> Serving<'a> {
         }
     }
 
-    /// Notes the requests that the crate `h2` has refused: they have come, and it has not handed them out.
+    /// Counts and logs the requests that the crate `h2` has refused. They are those whose heads
+    /// have arrived, but that `h2` has not returned.
     fn note_refused(&mut self) {
         // What waits for output was not looked at yet, and what comes after the end is not answered.
         if self.shared.is_blocked() || self.last.is_some() {
@@ -263,8 +268,9 @@ impl<'a> Serving<'a> {
         }
     }
 
-    /// Waits for the next time at which something is due. Returns since when the connection is idle;
-    /// or [`None`] if it ends now. `open` requests were not answered yet.
+    /// Waits for the next timeout. Returns the time since which the connection has been idle;
+    /// [`None`] if it was ended just now. `open` is the number of requests that were not answered
+    /// yet.
     fn poll_times(&mut self, open: usize, cx: &mut Context<'_>) -> Poll<Option<Instant>> {
         if self.is_ending || self.end.is_some() {
             return Poll::Pending;

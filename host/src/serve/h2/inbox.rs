@@ -1,5 +1,5 @@
-//! Requests of one connection that no worker has taken yet. A worker answers one after the other, so
-//! that the memory of a request serves the next one.
+//! Queue of the requests of one connection that no worker has taken yet. A worker answers requests
+//! one after the other, and reuses its memory for each.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -11,10 +11,10 @@ use h2::RecvStream;
 use h2::server::SendResponse;
 use http::Request;
 
-/// A request, and the way to answer it.
+/// Request that has arrived, and the handle with which it is answered.
 pub(super) type Arrived = (Request<RecvStream>, SendResponse<Bytes>);
 
-/// Requests that wait for a worker, or workers that wait for a request.
+/// Queue of requests that wait for a worker, and list of workers that wait for a request.
 #[derive(Default)]
 pub(super) struct Inbox(Mutex<State>);
 
@@ -22,12 +22,12 @@ pub(super) struct Inbox(Mutex<State>);
 struct State {
     requests: VecDeque<Arrived>,
     idle: Vec<Waker>,
-    /// Requests that workers answer.
+    /// Number of requests that workers are answering.
     taken: usize,
 }
 
 impl Inbox {
-    /// Adds a request, and wakes a worker that waits for one.
+    /// Adds a request, and wakes an idle worker, if there is one.
     pub(super) fn put(&self, request: Arrived) {
         let idle = self.with(|state| {
             state.requests.push_back(request);
@@ -38,12 +38,13 @@ impl Inbox {
         }
     }
 
-    /// Returns whether all workers that were woken have a request, and another one waits.
+    /// Returns whether a request still waits after all woken workers were polled, so that another
+    /// worker is needed.
     pub(super) fn needs_worker(&self) -> bool {
         self.with(|state| !state.requests.is_empty())
     }
 
-    /// Waits for the next request.
+    /// Waits for a request, and removes it from the queue.
     pub(super) async fn next(&self) -> Arrived {
         poll_fn(|cx| {
             self.with(|state| match state.requests.pop_front() {
@@ -62,7 +63,7 @@ impl Inbox {
         .await
     }
 
-    /// Notes that a request was answered.
+    /// Records that a worker has answered its request.
     pub(super) fn answered(&self) {
         self.with(|state| state.taken -= 1);
     }
@@ -72,7 +73,7 @@ impl Inbox {
         self.with(|state| state.taken + state.requests.len())
     }
 
-    /// Forgets the workers, which all wait.
+    /// Removes the wakers of idle workers, after these workers were dropped.
     pub(super) fn forget_idle(&self) {
         self.with(|state| state.idle = Vec::new());
     }

@@ -1,29 +1,31 @@
-//! Limits of one connection, as the crate `h2` takes them, and the memory that follows from them.
+//! Converts the limits of one HTTP/2 connection to settings of the crate `h2`, and computes the
+//! maximum memory of a connection from them.
 
 use h2::server::Builder;
 
 use crate::config::connection::ConnectionLimits;
 
-/// Bytes of a response that wait to be written, for each stream.
+/// Maximum number of bytes of a response that are buffered for sending, for each stream.
 const SEND_BUFFER: usize = 64 << 10;
 
-/// What a field counts besides its name and its value, where the length of fields is limited
-/// (RFC 9113, section 6.5.2).
+/// Number of bytes that each field adds to the size of a field section, besides its name and its
+/// value (RFC 9113, section 6.5.2).
 const FIELD: usize = 32;
 
-/// Memory of small frames that were not taken in yet, in windows.
+/// Maximum overhead of small DATA frames that were not read yet, as a multiple of the flow-control
+/// window.
 const SMALL_FRAMES: usize = 1;
 
-/// Fields of a request besides those that `--fields-max` counts.
+/// Maximum number of pseudo-header fields of a request, which `--fields-max` does not count.
 const PSEUDO_FIELDS: usize = 5;
 
-/// Memory of a connection besides its streams, its tables and its window, in bytes: buffers for
-/// reading and writing of a frame each, and what the crate `h2` keeps.
+/// Memory of a connection besides its streams, header tables and window, in bytes: a read buffer, a
+/// write buffer, and the state of the crate `h2`.
 const CONNECTION: usize = 64 << 10;
 
-/// Returns the most memory of a connection, in bytes: a frame and a table in each direction, a window
-/// of bodies that were not taken in yet, and a head that is not counted yet. `--buffer-max` counts the
-/// streams.
+/// Returns the maximum memory of a connection, in bytes: a frame and a header table in each
+/// direction, a window of body data that was not read yet, and the head that is being received. The
+/// memory of streams is not included, because `--buffer-max` limits it.
 pub fn memory(limits: &ConnectionLimits) -> u64 {
     let http2 = &limits.http2;
     let fields = (limits.fields_max + PSEUDO_FIELDS) * FIELD;
@@ -31,7 +33,7 @@ pub fn memory(limits: &ConnectionLimits) -> u64 {
     (CONNECTION + held + limits.head_max + fields) as u64
 }
 
-/// Returns what begins a connection within the limits.
+/// Returns the builder of connections with these limits.
 pub(super) fn builder(limits: &ConnectionLimits) -> Builder {
     let http2 = &limits.http2;
     let size = |bytes: usize| u32::try_from(bytes).unwrap_or(u32::MAX);

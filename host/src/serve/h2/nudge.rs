@@ -1,4 +1,5 @@
-//! Wakes the task of a connection. A wake while the task runs is noted, and costs no second run.
+//! Wakes the task of a connection. If a wake arrives while the task runs, the task polls again
+//! before it returns, instead of being scheduled a second time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -6,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use futures_util::task::AtomicWaker;
 
-/// Waker of the parts of one task.
+/// Waker that a task passes to the futures that it polls.
 #[derive(Default)]
 pub(super) struct Nudge {
     task: AtomicWaker,
@@ -29,7 +30,8 @@ impl Wake for Nudge {
 }
 
 impl Nudge {
-    /// Polls until no part has more to do. `waker` wakes this.
+    /// Calls `poll` until it is ready, or until nothing has woken `waker` during the call. `waker`
+    /// must be a waker of this [`Nudge`].
     pub(super) fn poll<T>(
         &self,
         waker: &Waker,

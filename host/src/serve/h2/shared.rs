@@ -1,4 +1,5 @@
-//! What a connection, its wire and its streams know of each other.
+//! State that an HTTP/2 connection, its [`Wire`](crate::serve::h2::wire::Wire) and its streams
+//! share.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -8,18 +9,18 @@ use tokio::time::Instant;
 
 use crate::config::connection::ConnectionLimits;
 
-/// State of one connection.
+/// State that the parts of one HTTP/2 connection share.
 pub(super) struct Shared {
     meter: Mutex<Meter>,
-    /// Whether the client takes in nothing for now.
+    /// Whether output is blocked, because the client does not read.
     is_blocked: AtomicBool,
-    /// Streams that wait for their client.
+    /// Number of streams that wait for their client to send or to read.
     waiting: AtomicUsize,
-    /// Whether the slot says that the connection waits for its client.
+    /// Whether the slot of the connection has recorded that the connection waits for its client.
     is_transfer: AtomicBool,
 }
 
-/// Counts a stream as waiting for its client until dropped.
+/// Guard that counts a stream as waiting for its client until it is dropped.
 pub(super) struct Waiting<'a>(&'a AtomicUsize);
 
 impl Shared {
@@ -35,7 +36,7 @@ impl Shared {
         }
     }
 
-    /// Returns the meter of what the client sends.
+    /// Locks and returns the meter, which counts the frames and requests of the client.
     pub(super) fn meter(&self) -> MutexGuard<'_, Meter> {
         self.meter.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -44,29 +45,29 @@ impl Shared {
         self.is_blocked.store(is_blocked, Relaxed);
     }
 
-    /// Returns whether output waits for the client.
+    /// Returns whether output is blocked, because the client does not read.
     pub(super) fn is_blocked(&self) -> bool {
         self.is_blocked.load(Relaxed)
     }
 
-    /// Notes whether the slot says that the connection waits for its client. Returns what was so
-    /// before.
+    /// Sets whether the slot has recorded that the connection waits for its client. Returns the
+    /// previous value.
     pub(super) fn set_transfer(&self, is_transfer: bool) -> bool {
         self.is_transfer.swap(is_transfer, Relaxed)
     }
 
-    /// Returns whether the slot says that the connection waits for its client.
+    /// Returns whether the slot has recorded that the connection waits for its client.
     pub(super) fn is_transfer(&self) -> bool {
         self.is_transfer.load(Relaxed)
     }
 
-    /// Counts a stream as waiting for its client.
+    /// Counts a stream as waiting for its client until the returned guard is dropped.
     pub(super) fn wait(&self) -> Waiting<'_> {
         self.waiting.fetch_add(1, Relaxed);
         Waiting(&self.waiting)
     }
 
-    /// Returns the number of streams that wait for their client.
+    /// Returns the number of streams that wait for their client to send or to read.
     pub(super) fn waiting(&self) -> usize {
         self.waiting.load(Relaxed)
     }

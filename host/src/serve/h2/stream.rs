@@ -1,4 +1,4 @@
-//! Answers one request of a connection of HTTP/2.
+//! Answers the requests of an HTTP/2 connection.
 
 use std::future::poll_fn;
 use std::io;
@@ -33,20 +33,21 @@ use crate::serve::h2::shared::Shared;
 use crate::serve::linger::{LINGER, LINGER_MAX};
 use crate::serve::write_pace::{WriteBounds, WritePace};
 
-/// Longest body that is counted with its stream, in bytes.
+/// Maximum length of a body whose memory is included in [`STREAM`], in bytes.
 const SHORT: usize = 4 << 10;
 
-/// Memory of one stream besides copies of its head, in bytes: what it keeps, and a short body in each
-/// direction. A connection may have many streams, so the memory of each is counted.
+/// Memory of one stream besides the copies of its head, in bytes: its state, and a short body in
+/// each direction. It counts towards the memory budget, because a connection may have many streams.
 const STREAM: usize = (4 << 10) + 2 * SHORT;
 
-/// Memory of one field besides its bytes.
+/// Memory of one header field besides its name and its value, in bytes.
 const FIELD: usize = 128;
 
-/// Copies of a head that exist at once: its fields, its form in HTTP/1.1, and its canonical form.
+/// Number of copies of a head that exist at the same time: its fields, its form in HTTP/1.1, and
+/// its canonical form.
 const HEAD_COPIES: usize = 3;
 
-/// Answers requests, one after the other.
+/// Answers requests from `inbox`, one after the other. Never returns.
 pub(super) async fn work(client: &Client, shared: &Shared, inbox: &Inbox) {
     let mut memory = Memory::new(client);
     loop {
@@ -59,7 +60,7 @@ pub(super) async fn work(client: &Client, shared: &Shared, inbox: &Inbox) {
     }
 }
 
-/// Memory of a request that the next one reuses.
+/// Buffers that a worker reuses for each request.
 struct Memory {
     reused: Reused,
     parser: HeadParser,
@@ -121,8 +122,8 @@ async fn answer(
     }
 }
 
-/// Reads and discards the rest of a body. Some clients do not look at the response before they
-/// have sent it. What is still missing after a while is given up with NO_ERROR.
+/// Reads and discards the rest of a body, because some clients do not read the response before they
+/// have sent the whole body. Gives up after [`LINGER_MAX`] bytes.
 async fn discard(body: &mut RecvStream) {
     let mut left = LINGER_MAX;
     while let Some(Ok(data)) = poll_fn(|cx| body.poll_data(cx)).await {
@@ -140,13 +141,13 @@ struct Http2<'a> {
     framing: Framing,
     body: RecvStream,
     respond: SendResponse<Bytes>,
-    /// Head that was put and is not sent yet.
+    /// Head of the response, between [`Channel::put_head`] and [`Channel::send`].
     head: Option<Response<()>>,
     shared: &'a Shared,
     write: WriteBounds,
 }
 
-/// A response whose memory is counted until the last part of it is sent.
+/// Response body that counts towards the memory budget until its last part is sent.
 struct Counted {
     bytes: Bytes,
     _share: Share,
@@ -266,7 +267,8 @@ impl Channel for Http2<'_> {
     }
 }
 
-/// Sends a body as the windows of the client allow.
+/// Sends a body as fast as the flow-control windows of the client allow. Fails if the client reads
+/// too slowly.
 async fn send(
     stream: &mut SendStream<Bytes>,
     mut body: Bytes,

@@ -1,4 +1,5 @@
-//! Bytes of one connection, as the crate `h2` reads and writes them.
+//! Byte stream of one HTTP/2 connection, from which the crate `h2` reads and to which it writes.
+//! Counts the traffic, and fails if the client reads too slowly.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -13,13 +14,13 @@ use crate::serve::h2::shared::Shared;
 use crate::serve::transport::Transport;
 use crate::serve::write_pace::WritePace;
 
-/// Bytes of one connection.
+/// Byte stream of one HTTP/2 connection.
 pub(super) struct Wire {
     transport: Transport,
     shared: Arc<Shared>,
-    /// Bytes that were read before.
+    /// Bytes that were read from the socket before HTTP/2 began, and that `h2` has not read yet.
     read: BytesMut,
-    /// Pace of the client since a write blocked.
+    /// Measures how fast the client reads, since a write blocked.
     pace: Option<WritePace>,
 }
 

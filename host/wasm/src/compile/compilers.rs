@@ -20,11 +20,12 @@ use crate::system_memory;
 /// Delay between the end of a job and the start of the next process.
 const RESTART: Duration = Duration::from_millis(10);
 
-/// Attempts at a job whose process is ended by signals meant for the server.
+/// Maximum number of attempts at a job. A job is repeated if its process was ended by a signal that
+/// was meant for the server.
 const ATTEMPTS: usize = 3;
 
-/// Least memory of a compile process, in bytes, even if the system has less left: without
-/// it, the compiler fails before it reads the file.
+/// Minimum memory limit of a compile process, in bytes. It applies even if the system has less
+/// memory left, because with less the compiler fails before it reads the file.
 const MEMORY_LEAST: usize = 32 << 20;
 
 /// Compiles and inspects files, each in its own process.
@@ -33,11 +34,11 @@ pub struct Compilers(Arc<Shared>);
 
 struct Shared {
     limits: CompileLimits,
-    /// Most cores that a job uses.
+    /// Maximum number of cores that a job uses.
     threads: usize,
-    /// Whether files are compiled in this process, without limits.
+    /// Whether files are compiled in the server's own process, without limits.
     here: bool,
-    /// The process for the next job.
+    /// Process that waits for the next job.
     ready: Mutex<Option<Process>>,
     /// Locked from the start of a job until its process has ended and freed its memory.
     turn: Arc<tokio::sync::Mutex<()>>,
@@ -46,8 +47,8 @@ struct Shared {
 }
 
 impl Compilers {
-    /// Starts a process for the first job, if called in a runtime. If that fails, the first
-    /// job tries again and reports the error.
+    /// Creates the compilers. When called in a tokio runtime, also starts the process for the first
+    /// job. If that fails, the first job tries again and reports the error.
     pub fn new(limits: &CompileLimits) -> Compilers {
         let compilers = Compilers::with(limits, false);
         if Handle::try_current().is_ok() {
@@ -57,8 +58,8 @@ impl Compilers {
         compilers
     }
 
-    /// Creates a compiler that compiles in this process, for tests and benches, which trust
-    /// their files. Files are still inspected in a process of their own.
+    /// Creates compilers that compile in the process of the caller, for tests and benches, which
+    /// trust their files. Files are still inspected in separate processes.
     pub fn here(limits: &CompileLimits) -> Compilers {
         Compilers::with(limits, true)
     }
@@ -136,7 +137,7 @@ impl Compilers {
     }
 }
 
-/// Counts a job that is waited for while it exists.
+/// Guard that counts a job while a swap or a command waits for it.
 struct Awaited<'a>(&'a watch::Sender<usize>);
 
 impl Awaited<'_> {
@@ -153,7 +154,7 @@ impl Drop for Awaited<'_> {
 }
 
 impl Shared {
-    /// Runs a job when no other one runs. Dropping the future ends the job's process.
+    /// Runs a job once no other job runs. Dropping the future ends the job's process.
     async fn attempt(self: &Arc<Self>, work: Work, file: &[u8]) -> Result<Done, ModuleError> {
         let turn = Arc::clone(&self.turn).lock_owned().await;
         let CompileLimits { memory_max, timeout: limit, code_max, .. } = self.limits;
@@ -185,8 +186,9 @@ impl Shared {
         }
     }
 
-    /// Starts a process for the next job, unless one is ready or a job runs, whose end does
-    /// the same. Errors are left to the next job, which tries again.
+    /// Starts a process for the next job. Does nothing if a process is ready, or if a job runs,
+    /// because a process is started at the end of each job. Ignores errors, because the next job
+    /// tries again.
     fn get_ready(&self, warm_up: bool) {
         let mut ready = self.ready.lock().unwrap_or_else(PoisonError::into_inner);
         if ready.is_none() && self.turn.try_lock().is_ok() {
@@ -195,7 +197,8 @@ impl Shared {
     }
 }
 
-/// A job's process, which ends on drop: the job has finished or was abandoned.
+/// Running job with its process. When this is dropped, the job has finished or was abandoned: the
+/// process ends, and the process for the next job is started.
 struct Running<'a> {
     shared: &'a Arc<Shared>,
     process: Option<Process>,
@@ -219,17 +222,17 @@ impl Drop for Running<'_> {
     }
 }
 
-/// Returns the memory that the system has left for compiling a file of this length, in
-/// bytes. Without this limit, the kernel would kill a process when a cgroup is full, which
-/// may be the server. The rest is for the server: the answer, the memory of the first
-/// instance, and its image, each of which may be as long as the file, and some room.
+/// Returns the maximum memory in bytes for compiling a file of this length, so that a cgroup does
+/// not run out of memory, in which case the kernel might kill the server. Reserves an eighth of the
+/// free memory, and room for the compiled code, the first instance and its image, each of which may
+/// be as long as the file.
 fn memory_left(file: usize) -> usize {
     let left = system_memory::left().and_then(|left| usize::try_from(left).ok()).unwrap_or(usize::MAX);
     (left - left / 8).saturating_sub(file.saturating_mul(3)).max(MEMORY_LEAST)
 }
 
-/// Returns the limits of a job: CPU time in whole seconds, and elapsed time. A job of
-/// idle priority may wait for a core for any time, so only its CPU time is limited.
+/// Returns the limits of a job: CPU time in whole seconds, and elapsed time. The elapsed time of a
+/// job of idle priority is not limited, because such a job may have to wait long for a core.
 fn bounds(work: Work, limit: Duration, threads: usize) -> (u64, Duration) {
     let seconds = limit.as_secs() + u64::from(limit.subsec_nanos() > 0);
     match work {

@@ -64,7 +64,7 @@ pub(super) enum Answer {
     Inspected(Box<Anatomy>),
 }
 
-/// A compiled file.
+/// Result of compiling a file.
 pub(crate) struct Compiled {
     pub(crate) kind: Kind,
     /// How to reset an instance after a request; [`None`] if that is impossible.
@@ -75,7 +75,7 @@ pub(crate) struct Compiled {
     pub(crate) data: Vec<u8>,
 }
 
-/// Longest header, in bytes: enough for the [`Anatomy`] of a module at the structural
+/// Maximum length of a header in bytes: enough for the [`Anatomy`] of a module at the structural
 /// limits.
 const HEADER_MAX: u64 = 64 << 20;
 
@@ -106,7 +106,7 @@ pub(super) fn header_length(bytes: [u8; 8]) -> io::Result<usize> {
     }
 }
 
-/// Reads exactly this many bytes.
+/// Reads exactly `length` bytes.
 pub(super) fn read_bytes(from: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(length).map_err(io::Error::other)?;

@@ -17,7 +17,8 @@ use crate::kind::Kind;
 use crate::module_error::{ModuleError, one_line, read};
 use crate::proposals;
 
-/// Stack of a compiling thread, in bytes. RUST_MIN_STACK does not change it.
+/// Stack size of a compiling thread in bytes. The environment variable `RUST_MIN_STACK` does not
+/// change it.
 const STACK: usize = 2 << 20;
 
 /// Compiles a trusted file in this process, for tests and benches.
@@ -25,18 +26,18 @@ pub(crate) fn compile_here(file: &[u8], effort: Effort) -> Result<Compiled, Modu
     Compiler::new(effort)?.compile(file, &threads(threads_at_once())?)
 }
 
-/// Most compiling threads. The stack and memory of each count towards
+/// Maximum number of compiling threads. The stack and memory of each count towards
 /// `--compile-memory-max`.
 pub const THREADS_MAX: usize = 8;
 
-/// Returns the number of threads for a job that is waited for: one for each core that
-/// this process may use, but at most [`THREADS_MAX`].
+/// Returns the number of threads for a job that a swap or a command waits for: one for each core
+/// that this process may use, but at most [`THREADS_MAX`].
 pub(super) fn threads_at_once() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from).min(THREADS_MAX)
 }
 
-/// Starts the compiling threads. If there are several, each stays on a core of its own: the kernel
-/// would leave all threads of a job of some milliseconds on the core that woke them.
+/// Starts the compiling threads. If there are several, binds each to a core of its own, because the
+/// kernel would leave all threads of a job of some milliseconds on the core that woke them.
 pub(super) fn threads(count: usize) -> Result<ThreadPool, ModuleError> {
     let threads = ThreadPoolBuilder::new().num_threads(count).stack_size(STACK);
     let threads = threads.thread_name(|_| "compile".into()).start_handler(move |index| {
@@ -66,11 +67,11 @@ fn stay_on_core(index: usize) {
     let _ = index;
 }
 
-/// Compiles files with one effort.
+/// Compiler with a fixed [`Effort`].
 pub(super) struct Compiler {
     effort: Effort,
-    /// Compiles modules. Its code runs in the server's engine, because both have equal settings
-    /// where the code depends on them.
+    /// Engine that compiles modules. The server's engine can run the code, because both engines
+    /// have equal settings where the code depends on them.
     engine: Engine,
 }
 
@@ -102,7 +103,7 @@ impl Compiler {
         Ok(Compiled { kind: Kind::Module, reset, code, data })
     }
 
-    /// Compiles a component as it is: its instances are not reset, so nothing is added to it.
+    /// Compiles a component without adding anything to it, because its instances are not reset.
     fn compile_component(&self, binary: &[u8]) -> Result<Compiled, ModuleError> {
         let features = proposals::ON.union(proposals::OF_COMPONENTS);
         let valid = Validator::new_with_features(features).validate_all(binary);

@@ -20,16 +20,16 @@ use crate::inspect::Anatomy;
 use crate::module_error::ModuleError;
 use crate::name::MESSAGE_MAX;
 
-/// Longest wait for the end of a process that was killed or has closed its pipe.
+/// Maximum wait for the end of a process that was killed or has closed its pipe.
 const END_WAIT: Duration = Duration::from_secs(1);
 
 /// Error of a process that was ended by a signal meant for the server.
 pub(super) const INTERRUPTED: &str = "it was ended by a signal that was sent to all processes of the server";
 
-/// Most bytes of standard error that are read for the cause of a failure.
+/// Maximum number of bytes of standard error that are read to find the cause of a failure.
 const REASON_MAX: u64 = 4096;
 
-/// A process that waits for its job or does it. Killed on drop.
+/// Process that waits for a job or runs it. Killed on drop.
 pub(super) struct Process(Child);
 
 /// The result of a job.
@@ -51,7 +51,7 @@ impl Process {
         Ok(Process(command.kill_on_drop(true).spawn()?))
     }
 
-    /// Returns the process if it is still running.
+    /// Returns this process if it is still running.
     pub(super) fn if_alive(mut self) -> Option<Process> {
         matches!(self.0.try_wait(), Ok(None)).then_some(self)
     }
@@ -78,7 +78,7 @@ impl Process {
         let _ = timeout(END_WAIT, self.0.kill()).await;
     }
 
-    /// Waits for the end of a process that gave no answer, and explains it.
+    /// Waits for the end of a process that gave no answer, and returns the cause as an error.
     async fn reason(&mut self, job: &Job, error: &io::Error) -> ModuleError {
         match timeout(END_WAIT, self.0.wait()).await {
             Ok(Ok(status)) => explain(status, &message(self.0.stderr.take()).await, job),
@@ -150,7 +150,8 @@ fn explain(status: ExitStatus, message: &str, job: &Job) -> ModuleError {
     }
 }
 
-/// Looks for the messages of Rust's allocator and of the system about lack of memory.
+/// Returns whether an error message of a process reports a lack of memory, in the words of Rust's
+/// allocator or of the system.
 fn is_out_of_memory(message: &str) -> bool {
     ["memory allocation of", "Cannot allocate memory", "out of memory"]
         .iter()

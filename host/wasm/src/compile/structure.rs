@@ -7,52 +7,53 @@ use wasmparser::{BlockType, CompositeInnerType, ElementItems, FunctionBody, Oper
 
 use crate::module_error::ModuleError;
 
-/// Most functions. Large programs that are compiled to WebAssembly have about a
+/// Maximum number of functions. Large programs that are compiled to WebAssembly have about a
 /// thousand in each megabyte.
 pub const FUNCTIONS_MAX: u64 = 200_000;
 
-/// Most locals of all functions together.
+/// Maximum number of locals of all functions together.
 pub const LOCALS_MAX: u64 = 4_000_000;
 
-/// Most nested blocks. A `match` of a thousand arms nests a thousand blocks.
+/// Maximum nesting depth of blocks. A `match` of a thousand arms nests a thousand blocks.
 pub const NESTING_MAX: u64 = 10_000;
 
-/// Most parameters of all blocks of one function together. The compiler's memory for
-/// each block grows with the parameters of the enclosing ones.
+/// Maximum number of parameters of all blocks of one function together. The compiler's memory for
+/// each block grows with the parameters of the enclosing blocks.
 pub const BLOCK_PARAMETERS_MAX: u64 = 10_000;
 
-/// Most targets of all branch tables together.
+/// Maximum number of targets of all branch tables together.
 pub const BRANCH_TARGETS_MAX: u64 = 1_000_000;
 
-/// Most types.
+/// Maximum number of types.
 pub const TYPES_MAX: u64 = 100_000;
-/// Most imports.
+/// Maximum number of imports.
 pub const IMPORTS_MAX: u64 = 10_000;
-/// Most exports.
+/// Maximum number of exports.
 pub const EXPORTS_MAX: u64 = 100_000;
-/// Most globals.
+/// Maximum number of globals.
 pub const GLOBALS_MAX: u64 = 10_000;
-/// Most data segments.
+/// Maximum number of data segments.
 pub const DATA_SEGMENTS_MAX: u64 = 100_000;
 
-/// Most elements of all element segments together.
+/// Maximum number of elements of all element segments together.
 pub const ELEMENTS_MAX: u64 = 1_000_000;
 
-/// Most elements that are written as expressions, of all element segments together.
+/// Maximum number of elements that are written as expressions, in all element segments together.
 /// The compiler stores each of them separately.
 pub const ELEMENT_EXPRESSIONS_MAX: u64 = 10_000;
 
-/// Most modules and components in a file. Compilers write about twenty.
+/// Maximum number of modules and components in a file. Compilers write about twenty.
 pub const NESTED_MAX: u64 = 200;
 
-/// Most components inside each other.
+/// Maximum depth of components inside each other.
 pub const NESTED_DEPTH_MAX: u64 = 16;
 
-/// Most types, imports, exports, instances and so on that a component has itself.
+/// Maximum number of items (types, imports, exports, instances and so on) of a component, without
+/// those of nested components.
 pub const COMPONENT_ITEMS_MAX: u64 = 100_000;
 
-/// Checks a binary. A malformed one passes, because validation gives the better message
-/// later.
+/// Checks a binary against the limits. A malformed binary passes, because the later validation
+/// gives a better message.
 ///
 /// # Errors
 ///
@@ -64,7 +65,7 @@ pub(super) fn check(binary: &[u8]) -> Result<(), ModuleError> {
     }
 }
 
-/// Fails if a part is over its limit.
+/// Fails if the number of a part exceeds its limit.
 fn bound(what: &str, found: impl Into<u64>, limit: u64) -> Result<(), ModuleError> {
     if found.into() > limit { Err(ModuleError::TooComplex { what: what.into(), limit }) } else { Ok(()) }
 }
@@ -83,13 +84,14 @@ struct Counts {
     branch_targets: u64,
     elements: u64,
     expressions: u64,
-    /// Modules and components; and those of them that are open.
+    /// Number of modules and components found so far; `depth` is the number of those whose end has
+    /// not been reached.
     nested: u64,
     depth: u64,
     items: u64,
 }
 
-/// Adds to a number, and fails if it is over its limit then.
+/// Adds `found` to a number. Fails if the sum exceeds the limit.
 fn add(what: &str, to: &mut u64, found: impl Into<u64>, limit: u64) -> Result<(), ModuleError> {
     *to = to.saturating_add(found.into());
     bound(what, *to, limit)
@@ -148,7 +150,7 @@ impl Counts {
         Ok(())
     }
 
-    /// Counts what a component has itself.
+    /// Counts an item of a component, without the items of nested components.
     fn count_item(&mut self, part: &Payload<'_>) -> Result<(), ModuleError> {
         let count = match part {
             Payload::CoreTypeSection(items) => items.count(),

@@ -25,21 +25,21 @@ pub const ARGUMENT: &str = "__compile";
 /// The second argument of a compile process that warms up while it waits for a job.
 pub(super) const WARM_UP: &str = "warm-up";
 
-/// Added to the nice value while a swap or a command waits. On a core that a serving
-/// thread wants too, a compiling thread then gets a quarter of the time.
+/// Value that is added to the nice value for a job that a swap or a command waits for. On a core
+/// that a serving thread wants too, a compiling thread then gets a quarter of the time.
 const NICE_AWAITED: i32 = 5;
 
-/// Longest file that is compiled on all cores, in bytes. A longer one would slow
-/// requests for too long, so it leaves them half of the cores.
+/// Maximum length in bytes of a file that is compiled on all cores. A longer file would slow
+/// requests for too long, so half of the cores are left to them.
 pub const ON_ALL_CORES: usize = 512 << 10;
 
-/// Added to the nice value for work that nothing waits for. The policy SCHED_IDLE would
-/// take even less time from other threads, but delay them: Linux treats a core that
-/// runs such a thread as idle and wakes others there. Since Linux 6.13 these may wait
-/// for the kernel's next tick (4 ms).
+/// Value that is added to the nice value for work that nothing waits for. The policy SCHED_IDLE
+/// would take even less time from other threads, but delay them: Linux treats a core that runs such
+/// a thread as idle and wakes other threads there. Since Linux 6.13 these may wait for the kernel's
+/// next tick (4 ms).
 const NICE_IDLE: i32 = 19;
 
-/// Stack of the watchdog thread, in bytes.
+/// Stack size of the watchdog thread in bytes.
 const STACK: usize = 256 << 10;
 
 /// Does one job and returns the exit code. Writes errors to standard error, which the
@@ -163,7 +163,7 @@ fn drop_abilities() {
     }
 }
 
-/// Lowers the soft and the hard limit of a resource, which cannot be raised again.
+/// Lowers the soft and the hard limit of a resource to `most`. Neither can be raised again.
 fn limit(resource: Resource, most: u64) -> io::Result<()> {
     let most = getrlimit(resource).maximum.map_or(most, |maximum| maximum.min(most));
     Ok(setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) })?)

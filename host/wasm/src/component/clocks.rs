@@ -1,9 +1,9 @@
-//! The clocks of a component. Their time follows from the request, so that the same request is
-//! handled in the same way again: it begins with the time of the request, and moves by one step
-//! at each reading, and by the whole wait at the end of a wait. Waits take real time.
+//! Clocks of a component. Their time depends only on the request, so that a replayed request is
+//! handled in the same way: the clocks start at the time of the request. Each reading advances them
+//! by one step, and each wait by its length. Waits take real time.
 //!
-//! Two waits whose ends are close to each other may end together or one after the other, which
-//! depends on the machine.
+//! If two waits end at nearly the same time, the component may see both end together, or one after
+//! the other, depending on the machine.
 
 use std::future::pending;
 use std::sync::Arc;
@@ -18,24 +18,24 @@ use wasmtime_wasi::async_trait;
 use wasmtime_wasi::p2::bindings::clocks::{monotonic_clock, wall_clock};
 use wasmtime_wasi::p2::{DynPollable, Pollable, subscribe};
 
-/// Time by which the clocks move at each reading, in nanoseconds.
+/// Time by which each reading advances the clocks, in nanoseconds.
 const STEP: u64 = 1_000;
 
-/// The clocks of one store.
+/// Clocks of one store.
 pub(super) struct Clocks {
-    /// Time of the request since 1970.
+    /// Time of the request, since the start of 1970.
     began: Duration,
-    /// Nanoseconds since the beginning.
+    /// Nanoseconds by which the clocks have advanced since `began`.
     passed: Arc<AtomicU64>,
 }
 
-/// The clocks with the table that holds the waits.
+/// Clocks, and the table that stores the waits.
 pub(super) struct View<'a> {
     pub(super) clocks: &'a Clocks,
     pub(super) table: &'a mut ResourceTable,
 }
 
-/// Names the type of [`View`] for the linker.
+/// Tells the linker that the implementation of these interfaces is [`View`].
 pub(super) struct Has;
 
 impl HasData for Has {
@@ -43,19 +43,19 @@ impl HasData for Has {
 }
 
 impl Clocks {
-    /// Returns the clocks of a request of this time.
+    /// Creates the clocks for a request that came at this time, counted from the start of 1970.
     pub(super) fn new(began: Duration) -> Clocks {
         Clocks { began, passed: Arc::default() }
     }
 
-    /// Moves the clocks by a step, and returns the nanoseconds since the beginning.
+    /// Advances the clocks by one step, and returns the nanoseconds since `began`.
     fn read(&self) -> u64 {
         self.passed.fetch_add(STEP, Relaxed).saturating_add(STEP)
     }
 }
 
 impl View<'_> {
-    /// Begins to wait.
+    /// Starts a wait of this length.
     fn wait(&mut self, nanoseconds: u64) -> Result<Resource<DynPollable>> {
         let passed = Arc::clone(&self.clocks.passed);
         let until = passed.load(Relaxed).saturating_add(nanoseconds);
@@ -101,14 +101,14 @@ impl wall_clock::Host for View<'_> {
 /// A wait of a component.
 struct Wait {
     passed: Arc<AtomicU64>,
-    /// Time of the clocks at its end.
+    /// Time of the clocks at the end of the wait, in nanoseconds.
     until: u64,
     end: End,
 }
 
 enum End {
-    /// Yields once, so that a component that only looks whether time has passed does not keep
-    /// others from running.
+    /// At the first poll, after yielding once, so that a component that checks the time in a loop
+    /// does not block other calls.
     Now {
         has_yielded: bool,
     },

@@ -17,7 +17,7 @@ use crate::verify::PAGE;
 pub struct CompiledComponent {
     pub(super) engine: Engine,
     pub(super) code: Arc<Code>,
-    /// The file, if it was compiled quickly and is still to be compiled thoroughly.
+    /// File that is still to be optimised; [`None`] if the code is optimised.
     pub(super) unoptimised: Option<Arc<[u8]>>,
 }
 
@@ -29,7 +29,8 @@ pub(super) struct Code {
     pub(super) size: usize,
 }
 
-/// Machine code that other versions and other sites may use, as long as one uses it.
+/// Machine code for use by other versions and sites. Does not keep the code in memory once no
+/// version uses it any more.
 #[derive(Clone)]
 pub struct SharedComponent {
     code: Weak<Code>,
@@ -38,7 +39,7 @@ pub struct SharedComponent {
 
 impl CompiledComponent {
     /// Loads the machine code, and checks what the component imports and exports. `unoptimised` is
-    /// the file, if it is still to be compiled thoroughly.
+    /// the file, if it is still to be optimised.
     ///
     /// # Errors
     ///
@@ -61,7 +62,7 @@ impl CompiledComponent {
         Ok(CompiledComponent { engine: engine.clone(), code, unoptimised })
     }
 
-    /// Returns the machine code, for other versions and sites.
+    /// Returns the machine code for use by other versions and sites.
     pub(crate) fn shared_code(&self) -> SharedComponent {
         let unoptimised = self.unoptimised.as_ref().map(Arc::downgrade);
         SharedComponent { code: Arc::downgrade(&self.code), unoptimised }
@@ -69,8 +70,8 @@ impl CompiledComponent {
 }
 
 impl SharedComponent {
-    /// Returns the code as a component of a site. `None` if no version uses it any more, or the
-    /// limits of the site do not allow it.
+    /// Returns the code as a component for the site of `engine`; [`None`] if no version uses the
+    /// code any more, or if the component exceeds the limits of the site.
     pub(crate) fn component(&self, engine: &Engine) -> Option<CompiledComponent> {
         let code = self.code.upgrade()?;
         let unoptimised = match &self.unoptimised {
@@ -90,8 +91,8 @@ impl SharedComponent {
     }
 }
 
-/// Checks that no memory of a component starts with more than allowed. All together are counted
-/// when the component starts.
+/// Checks that no memory of a component is larger at its start than an instance may have. The sum
+/// of all its memories is checked when the component starts.
 fn check_memory(component: &wasmtime::component::Component, engine: &Engine) -> Result<(), ModuleError> {
     let limit = engine.limits().memory_max;
     let pages = component.resources_required().and_then(|needed| needed.max_initial_memory_size);

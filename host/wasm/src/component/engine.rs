@@ -1,5 +1,5 @@
-//! What all components share: an engine of wasmtime with a pool of its own, beside that of the
-//! modules. It is made when the first component comes, so that a server without one is as it was.
+//! The wasmtime engine of all components, with a separate pool. It is created for the first
+//! component, so that a server without components does not pay for it.
 
 use std::fs;
 use std::sync::Arc;
@@ -15,28 +15,30 @@ use crate::deadline::Ticker;
 use crate::engine_error::EngineError;
 use crate::limits::CallLimits;
 
-/// Most instances of modules in a component. Those that an interpreter is linked to have about
-/// fifteen.
+/// Maximum number of module instances in a component. A component that contains an interpreter has
+/// about fifteen.
 pub const CORE_INSTANCES_MAX: u32 = 40;
 
-/// Most memories of a component. Compilers make one; components that were joined have one each.
+/// Maximum number of memories of a component. Compilers make one. A component that was composed of
+/// several has one for each.
 pub const MEMORIES_MAX: u32 = 4;
 
-/// Most tables of a component.
+/// Maximum number of tables of a component.
 pub const TABLES_MAX: u32 = 20;
 
-/// Memories of all components together for which address space is reserved, 4 GiB each, as far as
-/// each call has one: a process has 128 TiB.
+/// Maximum number of memories of all components together, because each reserves 4 GiB of the 128
+/// TiB of address space of a process. There is at least one memory for each call, though.
 const MEMORIES_OF_ALL_MAX: u32 = 8_192;
 
-/// Most bytes of the host for the instances of one component, and for one of its modules.
+/// Maximum number of bytes that the host needs for its data about one instance of a component, or
+/// about one instance of a module in it.
 const INSTANCE_SIZE_MAX: usize = 4 << 20;
 
-/// Bytes of a slot's memory that stay resident after its instance is dropped, and are put back for
-/// the next one: more than the memory of a small program in a compiled language.
+/// Number of bytes of a slot's memory that stay resident after its instance is dropped, and are
+/// restored for the next instance. A small program in a compiled language needs less memory.
 const KEEP_RESIDENT: usize = 2 << 20;
 
-/// The engine for components.
+/// Engine that runs all components.
 pub(crate) struct ComponentEngine {
     engine: wasmtime::Engine,
     linker: Linker<State>,
@@ -44,7 +46,7 @@ pub(crate) struct ComponentEngine {
 }
 
 impl ComponentEngine {
-    /// Sets up wasmtime for components within these limits.
+    /// Creates the engine for components, within these limits.
     ///
     /// # Errors
     ///
@@ -77,7 +79,7 @@ impl ComponentEngine {
     }
 }
 
-/// Configures the pool: a slot for each call, and for each candidate.
+/// Configures the pool, with a slot for each call, including the calls of candidates.
 fn pool(limits: &CallLimits) -> PoolingAllocationConfig {
     let calls = u32::try_from(limits.instances.saturating_add(INSTANCES_SPARE)).unwrap_or(u32::MAX);
     let memories = calls.saturating_mul(MEMORIES_MAX).min(MEMORIES_OF_ALL_MAX).max(calls);
@@ -105,8 +107,8 @@ fn pool(limits: &CallLimits) -> PoolingAllocationConfig {
     pool
 }
 
-/// Returns whether the system may write pages of memory to a swap space. An unreadable list counts
-/// as one.
+/// Returns whether the system may write pages of memory to a swap space. Returns true if the list
+/// of swap spaces cannot be read.
 fn has_swap() -> bool {
     // The first line has the names of the columns.
     fs::read_to_string("/proc/swaps").is_ok_and(|list| list.lines().count() > 1)

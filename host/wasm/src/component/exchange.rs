@@ -1,5 +1,5 @@
-//! One call of a component: the guest, and the response that it writes. The guest runs only while
-//! its response is waited for, in the same task.
+//! One call of a component: runs the guest (the code of the component), and reads the response that
+//! the guest writes. The guest runs only while the host waits for its response, in the same task.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -25,7 +25,7 @@ use crate::component::state::State;
 pub(super) struct Exchange {
     guest: Guest,
     head: oneshot::Receiver<Result<Response<HyperOutgoingBody>, ErrorCode>>,
-    /// Whether the guest has given the body up.
+    /// Whether the guest has dropped the body without finishing it.
     is_given_up: bool,
 }
 
@@ -34,38 +34,38 @@ enum Guest {
     Over(Over),
 }
 
-/// The end of a guest. The store lives on, because what is left of the response in its table shows
-/// whether the response is complete.
+/// State after the end of the guest. The store is kept, because the rest of the response in its
+/// table shows whether the response is complete.
 struct Over {
     store: Store<State>,
-    /// Why it failed, until that is told.
+    /// Error with which the guest failed, until [`Exchange::failure`] has returned it.
     error: Option<wasmtime::Error>,
-    /// [`None`] if there was no instance.
+    /// Resources that the guest used; [`None`] if no instance was created.
     used: Option<Used>,
 }
 
-/// What a guest has used.
+/// Resources that a guest used.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Used {
-    /// When the instance was created.
+    /// Time at which the instance was created.
     pub(super) since: Instant,
-    /// Size of all memories then, in bytes.
+    /// Size of all memories when the instance was created, in bytes.
     pub(super) memory_before: usize,
-    /// Size of all memories at the end, in bytes.
+    /// Size of all memories when the guest ended, in bytes.
     pub(super) memory: usize,
 }
 
 /// A part of the body of a response.
 pub(super) enum Part {
     Data(Bytes),
-    /// The guest has finished the body, and has ended.
+    /// The guest has ended, and the body is complete.
     Finished,
-    /// The guest has given the body up, and has ended.
+    /// The guest has ended without finishing the body.
     GivenUp,
 }
 
 impl Exchange {
-    /// Prepares a call, which begins when its head is waited for.
+    /// Prepares a call. The call begins when [`Exchange::head`] is awaited.
     pub(super) fn new(
         component: &ProxyPre<State>,
         mut store: Store<State>,
@@ -138,7 +138,8 @@ impl Exchange {
         .await
     }
 
-    /// Returns what the guest has used, if it has ended and there was an instance.
+    /// Returns the resources that the guest used; [`None`] while the guest runs, or if no instance
+    /// was created.
     pub(super) fn used(&self) -> Option<Used> {
         match &self.guest {
             Guest::Over(over) => over.used,
@@ -158,7 +159,8 @@ impl Exchange {
         matches!(self.guest, Guest::Over(_))
     }
 
-    /// Returns why the guest failed, if it did and this was not told yet.
+    /// Returns the error with which the guest failed; [`None`] if it did not fail, or if the error
+    /// was returned before.
     fn failure(&mut self) -> Option<CallError> {
         let Guest::Over(over) = &mut self.guest else {
             return None;

@@ -11,12 +11,13 @@ use crate::component::state::{RESOURCES_MAX, State};
 use crate::deadline::DeadlinePassed;
 use crate::failure;
 
-/// Returns whether a guest ended as if it had returned: by `exit` without an error.
+/// Returns whether a guest ended by calling `exit` without an error, which counts as a normal
+/// return.
 pub(super) fn is_exit(error: &wasmtime::Error) -> bool {
     matches!(error.downcast_ref(), Some(I32Exit(0)))
 }
 
-/// Converts wasmtime's error to that of a call.
+/// Converts an error of wasmtime to the error of a call.
 pub(super) fn explain(error: &wasmtime::Error, state: &State) -> CallError {
     let mut found = failure::explain(error);
     if let CallError::Trap { trap, panic, .. } = &mut found {
@@ -33,7 +34,7 @@ pub(super) fn explain(error: &wasmtime::Error, state: &State) -> CallError {
     found
 }
 
-/// Returns the cause of an error that the host has raised.
+/// Returns the cause of an error that the host itself raised; [`None`] for any other error.
 fn own_cause(error: &wasmtime::Error, state: &State) -> Option<String> {
     if let Some(I32Exit(status)) = error.downcast_ref() {
         return Some(format!("it ended by wasi:cli/exit with status {status}"));

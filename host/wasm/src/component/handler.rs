@@ -27,32 +27,32 @@ use crate::measure::Usage;
 use crate::permits::Permit;
 use crate::values::Values;
 
-/// Seed of the random bits that a component draws while it starts for a trial. That instance
-/// answers no request.
+/// Seed of the random bits of the trial instance that is created when a component starts. That
+/// instance answers no request.
 const TRIAL: [u8; 32] = [0; 32];
 
-/// A component that was started once, with its values.
+/// Component that has passed its trial start, with its values.
 pub struct ComponentHandler {
     pub(super) compiled: CompiledComponent,
     pub(super) values: Arc<Values>,
 }
 
-/// How much later than at its deadline a call that waits is ended. One that computes is ended before
-/// that, at a tick of the epoch, which also tells where it was.
+/// Time after the deadline at which a waiting call is ended. A computing call is ended earlier, at
+/// a tick of the epoch, so that the error can list the functions on the stack.
 const GRACE: Duration = Duration::from_millis(5);
 
-/// A call that may go on on another thread.
+/// Call in progress, which can move to another thread.
 type Running = Pin<Box<dyn Future<Output = Outcome> + Send>>;
 
-/// What came of a call, and what it has used if it began.
+/// Result of a call, and the resources that it used if an instance was created.
 type Outcome = (Result<Bytes, CallError>, Option<Used>);
 
 impl CompiledComponent {
-    /// Starts the component: creates an instance for a trial, within the deadline.
+    /// Starts the component: creates a trial instance, within the deadline.
     ///
     /// # Errors
     ///
-    /// [`CallError`] when that fails.
+    /// [`CallError`] when the trial instance cannot be created.
     pub(crate) async fn start(self, values: Arc<Values>) -> Result<ComponentHandler, CallError> {
         self.start_as(false, values).await
     }
@@ -61,7 +61,7 @@ impl CompiledComponent {
     ///
     /// # Errors
     ///
-    /// [`CallError`] when the instance for a trial cannot be created.
+    /// [`CallError`] when the trial instance cannot be created.
     pub(crate) async fn start_quietly(self, values: Arc<Values>) -> Result<ComponentHandler, CallError> {
         self.start_as(true, values).await
     }
@@ -85,8 +85,8 @@ impl CompiledComponent {
 
 impl ComponentHandler {
     /// Calls the component with one request, in this task. The clients share the permits for long
-    /// calls. The deadline counts from `since`, or from the end of a wait for a permit. A call
-    /// that computes for long goes on on the threads for long calls.
+    /// calls. The deadline counts from `since`, or from the end of a wait for a permit. A call that
+    /// computes for long moves to the threads for long calls.
     pub(crate) fn call<'a>(
         self: &'a Arc<Self>,
         client: Option<ClientNet>,
@@ -119,8 +119,8 @@ impl ComponentHandler {
         }))
     }
 
-    /// Calls the component with one request, and measures the call. Uses the permits of
-    /// candidates. If it `is_quiet`, its log lines are dropped.
+    /// Calls the component with one request, and measures the call. Uses a permit for calls of
+    /// candidates. Drops the log lines of the call if `is_quiet` is set.
     pub(crate) async fn measure(
         self: &Arc<Self>,
         request: &Message,
@@ -144,7 +144,7 @@ impl ComponentHandler {
         outcome.await.unwrap_or_else(|error| (Err(error), Usage::default()))
     }
 
-    /// Prepares a call. Also returns the number of ticks that it will have met.
+    /// Prepares a call. Also returns the counter of the ticks of the epoch during the call.
     fn begin(
         self: &Arc<Self>,
         request: &Message,
@@ -169,8 +169,8 @@ impl ComponentHandler {
         Ok((Box::pin(call), ticks))
     }
 
-    /// Runs a call with its permit. One that computes for some ticks goes on on the threads for
-    /// long calls, where it takes turns with others.
+    /// Runs a call that has a permit. A call that computes for [`LONG_TICKS`] ticks moves to the
+    /// threads for long calls, where it takes turns with others.
     async fn run(
         self: &Arc<Self>,
         mut call: Running,
@@ -206,8 +206,8 @@ impl ComponentHandler {
         (result, exchange.used())
     }
 
-    /// Returns the memory of the code, in bytes, with the file while the second compilation is
-    /// still to come.
+    /// Returns the memory in bytes of the machine code, and of the file while that is still to be
+    /// optimised.
     pub(crate) fn memory(&self) -> usize {
         self.compiled.code.size + self.compiled.unoptimised.as_ref().map_or(0, |file| file.len())
     }

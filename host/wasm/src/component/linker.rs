@@ -1,4 +1,4 @@
-//! Connects what components import with what is granted (see `needs`).
+//! Links the imports of components to the interfaces that the host grants (see `needs`).
 
 use wasmtime::Result;
 use wasmtime::component::Linker;
@@ -10,7 +10,7 @@ use wasmtime_wasi::sockets::{WasiSockets, WasiSocketsView as _};
 use crate::component::state::{Has, HasTable, State};
 use crate::component::{clocks as own_clocks, random as own_random};
 
-/// Creates a linker with all that is granted.
+/// Creates a linker with all interfaces that the host grants.
 pub(super) fn linker(engine: &wasmtime::Engine) -> Result<Linker<State>> {
     let mut linker = Linker::new(engine);
     let l = &mut linker;

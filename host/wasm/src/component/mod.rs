@@ -1,5 +1,5 @@
-//! Runs components of `wasi:http` 0.2: each request gets a new instance, which sees a clock and
-//! random bits that follow from the request, and can reach nothing.
+//! Runs components of `wasi:http` 0.2. Each request gets a new instance, whose clocks and random
+//! bits depend only on the request. An instance has no files, no sockets and no other servers.
 //!
 //! | file | responsibility |
 //! | --- | --- |

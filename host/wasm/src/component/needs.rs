@@ -1,4 +1,5 @@
-//! What is granted to components, and the check of what a component imports and exports.
+//! Interfaces that the host grants to components, and the check of a component's imports and
+//! exports.
 
 use std::fmt;
 
@@ -6,7 +7,7 @@ use wasmtime::component::types::Component;
 
 use crate::module_error::ModuleError;
 
-/// Interfaces of WASI 0.2 that work, in any of its minor versions.
+/// Interfaces of WASI 0.2 that work. Components may import any version 0.2.x of them.
 const WORKING: [&str; 19] = [
     "wasi:cli/environment",
     "wasi:cli/exit",
@@ -29,8 +30,8 @@ const WORKING: [&str; 19] = [
     "wasi:random/random",
 ];
 
-/// Interfaces that are there because compilers import them unasked, and that refuse whatever is
-/// asked of them: there are no files, no sockets and no other servers.
+/// Interfaces that exist only because compilers import them even if a program does not need them.
+/// All their operations fail, because components have no files, no sockets and no other servers.
 const REFUSING: [&str; 10] = [
     "wasi:filesystem/preopens",
     "wasi:filesystem/types",
@@ -44,20 +45,19 @@ const REFUSING: [&str; 10] = [
     "wasi:sockets/udp-create-socket",
 ];
 
-/// What a component gets of an interface that it imports.
+/// Access of a component to an interface that it imports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Grant {
-    /// All of it.
+    /// The interface works.
     Granted,
-    /// Nothing but errors, whatever it asks for.
+    /// The interface exists, but all its operations fail.
     Refuses,
-    /// Nothing, so the component cannot serve.
+    /// The interface does not exist, so the component is refused.
     NotGranted,
 }
 
 impl Grant {
-    /// Returns what a component gets of an import with this name, such as
-    /// `wasi:http/types@0.2.4`.
+    /// Returns the access to the interface with this name, such as `wasi:http/types@0.2.4`.
     pub fn of(import: &str) -> Grant {
         match version_0_2(import) {
             Some(interface) if WORKING.contains(&interface) => Grant::Granted,
@@ -80,8 +80,8 @@ impl fmt::Display for Grant {
 /// Interface that answers requests.
 const HANDLER: &str = "wasi:http/incoming-handler";
 
-/// Checks that a component exports the interface that answers requests, and imports nothing but
-/// what is granted.
+/// Checks that a component exports the interface that answers requests, and imports only interfaces
+/// that are granted.
 pub(super) fn check(component: &Component, engine: &wasmtime::Engine) -> Result<(), ModuleError> {
     if !component.exports(engine).any(|(name, _)| version_0_2(name) == Some(HANDLER)) {
         let expected = "the interface of WASI 0.2 by which a component answers requests";
@@ -93,7 +93,8 @@ pub(super) fn check(component: &Component, engine: &wasmtime::Engine) -> Result<
     if names.is_empty() { Ok(()) } else { Err(ModuleError::NotGranted { names }) }
 }
 
-/// Returns the name of an interface without its version, if that is a release of 0.2.
+/// Returns the name of an interface without its version; [`None`] if the version is not a release
+/// of 0.2.
 fn version_0_2(name: &str) -> Option<&str> {
     let (interface, version) = name.split_once('@')?;
     let minor = version.strip_prefix("0.2.")?;

@@ -6,23 +6,23 @@ use wasmtime::component::HasData;
 use wasmtime::{Result, bail};
 use wasmtime_wasi::p2::bindings::random::{insecure, insecure_seed, random};
 
-/// Most random bytes at a time.
+/// Maximum number of random bytes that a component can draw in one call of the host.
 pub const RANDOM_MAX: usize = 64 << 10;
 
-/// Bytes of one hash.
+/// Length of a SHA-256 in bytes.
 const BLOCK: usize = 32;
 
-/// Generator of one store: SHA-256 of the seed and a counter.
+/// Generator of the random bits of one store. Each block is the SHA-256 of the seed and a counter.
 pub(super) struct Random {
-    /// [`None`] if the system's generator gave none.
+    /// Seed of the request; [`None`] if the system's random generator failed.
     seed: Option<[u8; 32]>,
     hashes: u64,
     block: [u8; BLOCK],
-    /// Bytes at the end of the block that were not drawn yet.
+    /// Number of bytes at the end of `block` that were not drawn yet.
     left: usize,
 }
 
-/// Names the type of [`Random`] for the linker.
+/// Tells the linker that the implementation of these interfaces is [`Random`].
 pub(super) struct Has;
 
 impl HasData for Has {
@@ -30,7 +30,7 @@ impl HasData for Has {
 }
 
 impl Random {
-    /// Returns the generator of a request with this seed.
+    /// Creates the generator for a request with this seed.
     pub(super) fn new(seed: Option<[u8; 32]>) -> Random {
         Random { seed, hashes: 0, block: [0; BLOCK], left: 0 }
     }

@@ -1,5 +1,5 @@
-//! Makes a request for a component of the message that a module would get, so that both kinds
-//! see the same fields.
+//! Converts the message that a module would get to a request for a component, so that both kinds of
+//! handlers see the same header fields.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -17,22 +17,22 @@ use wasmtime_wasi_http::p2::bindings::http::types::Scheme;
 
 use crate::call_error::CallError;
 
-/// End of the head.
+/// Empty line that ends the head.
 const END: &[u8] = b"\r\n\r\n";
 
-/// A request, and what its head says.
+/// Request for a component, with facts from its head.
 pub(super) struct Incoming {
     pub(super) request: Request<Pieces>,
     pub(super) scheme: Scheme,
-    /// Time of the request since 1970.
+    /// Time of the request, since the start of 1970.
     pub(super) time: Duration,
 }
 
-/// The body: the pieces of a message, none of which is empty.
+/// Body of a request: the pieces of a message, without the empty ones.
 pub(super) struct Pieces(VecDeque<Bytes>);
 
 impl Incoming {
-    /// Reads a message.
+    /// Converts a message to a request.
     ///
     /// # Errors
     ///
@@ -77,8 +77,8 @@ impl Incoming {
     }
 }
 
-/// Returns a target as a URI. The crate `http` takes the same characters as the host, but for the
-/// grave accent in a path, which is encoded.
+/// Returns a request target as a URI. Encodes the grave accent in a path, the only character that
+/// the host accepts there but the crate `http` does not.
 fn uri(target: &[u8]) -> Option<Uri> {
     Uri::try_from(target).or_else(|_| Uri::try_from(String::from_utf8_lossy(target).replace('`', "%60"))).ok()
 }

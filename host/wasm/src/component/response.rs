@@ -1,5 +1,5 @@
-//! Collects the response of a component, in the bytes that a module would return, so that it is
-//! checked in the same way.
+//! Encodes the response of a component as the bytes that a module would return, so that the
+//! responses of both are checked in the same way.
 
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
@@ -9,7 +9,8 @@ use http::{Method, StatusCode};
 use crate::call_error::CallError;
 use crate::component::exchange::{Exchange, Part};
 
-/// Waits for a whole response of at most `max` bytes to a request of this method.
+/// Waits for the whole response to a request with this method, and encodes it. Fails if the
+/// response is longer than `max` bytes.
 pub(super) async fn collect(
     exchange: &mut Exchange,
     method: &Method,
@@ -42,7 +43,7 @@ pub(super) async fn collect(
     }
 }
 
-/// Writes a head.
+/// Encodes the head of a response.
 fn head(parts: &Parts) -> Vec<u8> {
     let reason = parts.status.canonical_reason().unwrap_or_default();
     let mut bytes = format!("HTTP/1.1 {} {reason}\r\n", parts.status.as_str()).into_bytes();

@@ -1,5 +1,5 @@
-//! The data of a store during one call of a component, and the limits of what its instances may
-//! use together.
+//! The data of a store during one call of a component, and limits on what all instances in the
+//! store may use together.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -24,33 +24,34 @@ use crate::deadline::DeadlinePassed;
 use crate::limits::CallLimits;
 use crate::values::Values;
 
-/// Most streams, bodies, field lists, waits and so on of one call that the host holds at a time.
+/// Maximum number of resources (streams, bodies, field lists, waits and so on) that the host holds
+/// for one call at a time.
 pub const RESOURCES_MAX: usize = 1_000;
 
-/// Most handles of one call, to those and to what the component makes itself.
+/// Maximum number of handles in one call, to resources of the host and of the component itself.
 pub const HANDLES_MAX: usize = 10_000;
 
-/// Most bytes that a call of the host copies out of a component's memory.
+/// Maximum number of bytes that one call of a host function copies out of a component's memory.
 pub const HOST_COPY_MAX: usize = 2 << 20;
 
-/// Memory of a field besides its name and its value, in bytes, as wasmtime-wasi-http counts it.
+/// Number of bytes that wasmtime-wasi-http counts for each field in addition to its name and value.
 const FIELD: usize = 128;
 
-/// What a call begins with.
+/// Settings with which a call begins.
 pub(super) struct Begin {
     pub(super) id: RequestId,
     pub(super) deadline: Instant,
-    /// Time of the request since 1970.
+    /// Time of the request, since the start of 1970.
     pub(super) time: Duration,
     pub(super) seed: Option<[u8; 32]>,
-    /// Whether its log lines are dropped.
+    /// Whether the log lines of this call are dropped.
     pub(super) is_quiet: bool,
 }
 
 /// The data of a store during one call.
 pub(super) struct State {
     pub(super) table: ResourceTable,
-    /// Files and sockets, of which there are none. Made when it is asked for.
+    /// Context of files and sockets, which contains none. Created when it is first used.
     wasi: Option<WasiCtx>,
     http: WasiHttpCtx,
     hooks: Hooks,
@@ -59,14 +60,14 @@ pub(super) struct State {
     pub(super) stdio: Stdio,
     pub(super) values: Arc<Values>,
     deadline: Instant,
-    /// The longest time of the call, which the deadline follows from.
+    /// Maximum duration of the call (`--deadline`), for messages. `deadline` is computed from it.
     pub(super) deadline_limit: Duration,
-    /// Number of ticks of the epoch that the call has met.
+    /// Number of ticks of the epoch during the call.
     pub(super) ticks: Arc<AtomicU32>,
     /// Size of all memories together, in bytes.
     pub(super) memory: usize,
     pub(super) memory_max: usize,
-    /// Whether a memory was to grow past the limit during the call.
+    /// Whether the component tried to grow a memory past `memory_max` during the call.
     pub(super) is_memory_full: bool,
     table_max: usize,
     pub(super) response_head_max: usize,
@@ -99,8 +100,8 @@ impl State {
         }
     }
 
-    /// Creates a store with this state, in which a call yields at each tick of the epoch, and ends
-    /// past its deadline.
+    /// Creates a store with this state. A call in the store yields at each tick of the epoch, and
+    /// fails at the first tick after its deadline.
     pub(super) fn into_store(self, engine: &wasmtime::Engine) -> Store<State> {
         let mut store = Store::new(engine, self);
         store.limiter(|state| state);
@@ -159,14 +160,14 @@ impl WasiHttpView for State {
     }
 }
 
-/// Names the type of [`State`] for the linker.
+/// Tells the linker that the implementation of these interfaces is [`State`].
 pub(super) struct Has;
 
 impl HasData for Has {
     type Data<'a> = &'a mut State;
 }
 
-/// Names the type of the table for the linker.
+/// Tells the linker that the implementation of these interfaces is a [`ResourceTable`].
 pub(super) struct HasTable;
 
 impl HasData for HasTable {
@@ -174,7 +175,7 @@ impl HasData for HasTable {
 }
 
 impl environment::Host for State {
-    /// Returns the values of the site.
+    /// Returns the values of the site as environment variables.
     fn get_environment(&mut self) -> Result<Vec<(String, String)>> {
         Ok(self.values.iter().map(|(name, text)| (name.to_owned(), text.to_owned())).collect())
     }
@@ -200,10 +201,10 @@ impl stderr::Host for State {
     }
 }
 
-/// What is allowed of HTTP: no requests to other servers.
+/// Hooks of wasmtime-wasi-http, which refuse requests to other servers.
 struct Hooks;
 
-/// A response to a request of a component, and the rest of the exchange.
+/// Response of another server to a request of a component, and the rest of the exchange.
 type Answered = (http::Response<WasiBody>, Box<dyn Future<Output = Result<(), Error>> + Send>);
 
 impl WasiHttpHooks for Hooks {

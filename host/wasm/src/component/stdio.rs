@@ -1,6 +1,6 @@
-//! Standard output and standard error of a component: each line is a line of the log, with the
-//! id of the request. The number of lines and their length are limited, and secrets are masked,
-//! as for the log lines of modules.
+//! Standard output and standard error of a component. Each line becomes a log line with the id of
+//! the request. The number and length of lines are limited, and secrets are masked, as for the log
+//! lines of modules.
 
 use std::mem::take;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,13 +15,13 @@ use wasmtime_wasi::p2::{DynOutputStream, OutputStream, Pollable, StreamResult};
 use crate::limits::CallLimits;
 use crate::values::Values;
 
-/// Most bytes that a component writes to a stream at a time.
+/// Maximum number of bytes that a component can write to a stream at a time.
 pub const CHUNK_MAX: usize = 64 << 10;
 
-/// Beginning of the message of a panic in Rust, before its place.
+/// Text in the message of a Rust panic that precedes the position in the source.
 const PANIC: &str = "panicked at ";
 
-/// Both outputs of one store. What is left of a last line is logged on drop.
+/// Both outputs of one store. An incomplete last line is logged on drop.
 #[derive(Clone)]
 pub(super) struct Stdio(Arc<Mutex<Lines>>);
 
@@ -35,20 +35,20 @@ pub(super) enum Output {
 struct Lines {
     id: RequestId,
     values: Arc<Values>,
-    /// Lines that may still be logged.
+    /// Number of lines that may still be logged.
     left: usize,
-    /// Longest line as it is shown, in bytes.
+    /// Maximum length of a logged line, in bytes.
     max: usize,
     /// Whether the message about dropped lines was logged.
     is_cut: bool,
-    /// Beginnings of the lines that are not complete yet.
+    /// Incomplete last line of standard output; `stderr` is that of standard error.
     stdout: Vec<u8>,
     stderr: Vec<u8>,
     panic: Panic,
 }
 
-/// What standard error has said of a panic in Rust: its place in one line, and its message in the
-/// next one.
+/// What was read of a Rust panic on standard error: first a line with the position in the source,
+/// then a line with the message.
 #[derive(Default)]
 enum Panic {
     #[default]
@@ -58,7 +58,7 @@ enum Panic {
 }
 
 impl Stdio {
-    /// Creates the outputs for a request. If it `is_quiet`, nothing is logged.
+    /// Creates the outputs for a request. With `is_quiet`, nothing is logged.
     pub(super) fn new(limits: &CallLimits, id: RequestId, values: &Arc<Values>, is_quiet: bool) -> Stdio {
         Stdio(Arc::new(Mutex::new(Lines {
             id,
@@ -77,7 +77,8 @@ impl Stdio {
         Box::new(Stream { stdio: self.clone(), output })
     }
 
-    /// Returns the message of a panic in Rust with its place, if there was one.
+    /// Returns the message of a Rust panic with its position in the source; [`None`] if there was
+    /// no panic.
     pub(super) fn panic(&self) -> Option<String> {
         match &self.lock().panic {
             Panic::None => None,
@@ -103,7 +104,7 @@ impl Lines {
         self.begin(output, rest);
     }
 
-    /// Keeps as much of a line as can be shown of it.
+    /// Appends bytes to the incomplete line of an output, as far as they can be logged.
     fn begin(&mut self, output: Output, bytes: &[u8]) {
         // Quoting never makes a character shorter, so one byte more is enough to fill the line
         // and to mark the cut. A secret may be longer than what is shown in its place.

@@ -82,7 +82,7 @@ fn thanks(_: Request<'_>) -> Response<'static> {
     Response::html(Status::OK, "<!doctype html><title>Seats</title><p>Thank you.")
 }
 
-/// Text that is escaped for HTML when it is formatted, so that it may also stand in a quoted
+/// Text that is escaped for HTML when it is formatted. It may also be used inside a quoted
 /// attribute.
 struct Escaped<'a>(&'a str);
 

@@ -20,8 +20,8 @@ const ROUTES: Router = Router::new(&[get("/items", list), get("/items/{id}", one
 /// Name of each item, and its price in cents. The id of an item is its index.
 const ITEMS: &[(&str, u32)] = &[("pencil", 120), ("paper", 450), ("eraser", 80)];
 
-/// An item, as input and output. An unknown member is most likely a mistake, so it is
-/// refused.
+/// An item, in requests and in responses. A request whose item has an unknown member is refused,
+/// because the member is most likely a mistake.
 #[derive(Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Item<'a> {

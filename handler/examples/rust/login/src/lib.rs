@@ -17,8 +17,8 @@ const KEY: &[u8] = match option_env!("LOGIN_KEY") {
     None => b"this key is public: build with LOGIN_KEY",
 };
 
-/// Previous key, which is needed until the cookies that were signed with it have expired. The same
-/// as [`KEY`] unless it is set.
+/// Previous key, which is needed until the cookies that were signed with it have expired. If
+/// `LOGIN_KEY_BEFORE` is not set, there is no previous key, and this one equals [`KEY`].
 const KEY_BEFORE: &[u8] = match option_env!("LOGIN_KEY_BEFORE") {
     Some(key) => key.as_bytes(),
     None => KEY,

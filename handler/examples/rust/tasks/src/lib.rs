@@ -36,7 +36,8 @@ struct Listed {
     title: String,
 }
 
-/// Input of `POST /tasks`. An unknown member is most likely a mistake, so it is refused.
+/// Body of `POST /tasks`. A body with an unknown member is refused, because the member is most
+/// likely a mistake.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct New<'a> {
