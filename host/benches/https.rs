@@ -44,6 +44,9 @@ struct Peer {
     rounds: Vec<[f64; 2]>,
 }
 
+/// Returns the command that starts a server at an address, with a certificate and its key.
+type Start = fn(&Folder, SocketAddr, &str, &str) -> Command;
+
 fn main() {
     bare::serve_if_asked();
     let without = "nothing can be measured (on Debian: apt-get install nghttp2-client openssl)";
@@ -81,7 +84,7 @@ fn start(folder: &Folder) -> Vec<Peer> {
     fs::write(&cert_file, cert.pem()).unwrap();
     fs::write(&key_file, key.serialize_pem()).unwrap();
     let [cert, key] = [&cert_file, &key_file].map(|file| file.to_str().unwrap());
-    let commands: [(&str, fn(&Folder, SocketAddr, &str, &str) -> Command); 3] = [
+    let commands: [(&str, Start); 3] = [
         ("host", |_, address, cert, key| {
             let mut command = harness::host();
             command.args(["--no-control", "--listen", &address.to_string()]).args(QUIET);

@@ -117,7 +117,9 @@ impl Lines {
     fn end(&mut self, output: Output) {
         let line = take(self.line(output));
         let line = line.strip_suffix(b"\r").unwrap_or(&line);
-        if line.is_empty() {
+        let is_shown = self.left > 0 || !self.is_cut;
+        // A line of standard error may tell of a panic.
+        if line.is_empty() || !is_shown && output == Output::Stdout {
             return;
         }
         let masked = self.values.mask_start(line, self.max.saturating_add(1));
