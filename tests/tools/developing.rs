@@ -189,6 +189,16 @@ fn what_is_saved_is_served_and_what_does_not_build_is_not() {
     std::fs::write(path.join(".well-known/about.txt"), "two").unwrap();
     server.log_line(&["serving version 5"]);
     assert!(server.connect().ask("GET", "/about").text().contains("panic: two at src/lib.rs:"));
+    // A folder that takes the place of another one by a rename is watched, too.
+    let (made, there) = (folder.file("made"), path.join(".well-known"));
+    std::fs::create_dir(&made).unwrap();
+    std::fs::write(made.join("about.txt"), "three").unwrap();
+    std::fs::rename(&there, folder.file("old")).unwrap();
+    std::fs::rename(&made, &there).unwrap();
+    server.log_line(&["serving version 6"]);
+    std::fs::write(there.join("about.txt"), "four").unwrap();
+    server.log_line(&["serving version 7"]);
+    assert!(server.connect().ask("GET", "/about").text().contains("panic: four at src/lib.rs:"));
     assert_eq!(server.log_line_now(&["memory that the limits allow"]), None);
     server.signal("INT");
     assert!(server.wait().0.success());

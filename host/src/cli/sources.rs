@@ -80,17 +80,34 @@ impl Sources {
             let Some(event) = self.events.recv().await else {
                 bail!("{CANNOT_WATCH}: the event stream has ended");
             };
+            self.forget_moved(&event);
             if matters(&event) {
                 break;
             }
         }
         while let Ok(Some(event)) = timeout(DEBOUNCE, self.events.recv()).await {
-            // A removed folder may be created again, and needs a new watch then.
-            if let Ok(Event { kind: EventKind::Remove(_), paths, .. }) = event {
-                self.folders.retain(|folder| !paths.contains(folder));
-            }
+            self.forget_moved(&event);
         }
         Ok(())
+    }
+
+    /// Ends the watches of folders that were removed or renamed, with their subfolders: a watch
+    /// follows its folder to another name, and a new folder of the old name needs a watch of its
+    /// own. If events were lost, ends all watches. The next call of [`Sources::watch`] begins those
+    /// that are missing.
+    fn forget_moved(&mut self, event: &notify::Result<Event>) {
+        let moved = match event {
+            Ok(Event { kind: EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)), paths, .. }) => {
+                paths.as_slice()
+            }
+            Ok(_) => return,
+            Err(_) => &[],
+        };
+        let is_moved = |folder: &PathBuf| event.is_err() || moved.iter().any(|path| folder.starts_with(path));
+        for folder in self.folders.extract_if(.., is_moved) {
+            // The watch of a removed folder has ended already.
+            let _ = self.watcher.unwatch(&folder);
+        }
     }
 }
 

@@ -62,7 +62,7 @@ pub fn request(method: &str, target: &str) -> Result<Request<Bytes>, String> {
     let known = known.ok_or_else(|| format!("expected a method such as GET, found `{method}`"))?;
     if target.get(..8).is_some_and(|scheme| scheme.eq_ignore_ascii_case("https://")) {
         return Err(format!(
-            "expected a URL with http://, because nothing is encrypted here (TLS ends at a proxy), found `{target}`"
+            "expected a URL with http://, because this call uses no TLS (-H 'x-forwarded-proto: https' is what a handler sees of it), found `{target}`"
         ));
     }
     let request = Request::builder().method(known).uri(target).body(Bytes::new()).ok();
