@@ -10,7 +10,7 @@ use host::cli::{config, serve};
 use host::config::file::Read;
 use host::config::setting::{self, Given, Settings};
 use host::config::site::{self, SiteSource, Source};
-use host::config::{file, schema};
+use host::config::{file, foreign, schema};
 use serde_json::Value;
 
 use crate::harness::{Folder, Random, Server, host, output_of};
@@ -129,7 +129,7 @@ fn a_server_starts_from_a_file_whose_paths_are_relative_to_it() {
 
 /// Mistakes in a file: the file, and what is said about it.
 #[rustfmt::skip]
-const MISTAKES: [(&str, &[&str]); 31] = [
+const MISTAKES: [(&str, &[&str]); 39] = [
     ("dedline = '1s'\n", &["host.toml:1: there is no key `dedline`; did you mean `deadline`?"]),
     ("\nstate_dir = 'x'\n", &["host.toml:2: there is no key `state_dir`; did you mean `state-dir`?"]),
     ("zzz = 1\n", &["host.toml:1: there is no key `zzz`; expected the name of a flag without the leading --, such as body-max (host --help)"]),
@@ -145,7 +145,15 @@ const MISTAKES: [(&str, &[&str]); 31] = [
     ("body-max = 1.5\n", &["host.toml:1: body-max: found 1.5; expected a size such as 65536, \"64KiB\" or \"1MiB\""]),
     ("connections = true\n", &["host.toml:1: connections: found true; expected a whole number, or \"auto\""]),
     ("rollout-percent = 10\n", &["host.toml:1: rollout-percent: found 10; expected a string, such as \"10%\""]),
-    ("[limits]\nqueue = 1\n", &["host.toml:1: there is no table `limits`; expected keys outside of tables"]),
+    ("[limits]\nqueue = 1\n", &["host.toml:1: there is no table `limits`; expected keys outside of tables; there are the tables `[vars]`, `[secrets]` and `[[site]]`"]),
+    ("tls-certificate = 'a.pem'\n", &["host.toml:1: there is no key `tls-certificate`; did you mean `tls-cert`?"]),
+    ("ssl-certificate = 'a.pem'\n", &["host.toml:1: there is no key `ssl-certificate`; did you mean `tls-cert`?"]),
+    ("http2 = true\n", &["host.toml:1: there is no key `http2`; did you mean `h2c` or `no-h2`? (over TLS it is on by default)"]),
+    ("queue = 1\nlisten = localhost:6443\n", &["host.toml:2: string values must be quoted, expected literal string; a text stands between quotation marks: listen = \"localhost:6443\""]),
+    ("h2c = \"true\"\n", &["host.toml:1: h2c: found a string; expected true or false without quotation marks: h2c = true"]),
+    ("listen = ['localhost:1', 'localhost:1,plain']\n", &["host.toml:1: listen: found `localhost:1,plain` twice; expected each address once"]),
+    ("admin-token = 'token'\n", &["host.toml:1: admin-token: cannot use the token file FOLDER/token (--admin-token): there is no such file; expected one with one line of at least 16 visible ASCII characters", "host.toml:1: admin-token: --admin-token needs an address; expected --admin HOST:PORT with it (see host --help)"]),
+    ("listen = 'unix:a,tls'\n", &["host.toml:1: listen: found `unix:FOLDER/a,tls`; found the option `tls` behind the path; expected mode=0660, group=NAME or proxy; TLS is spoken at HOST:PORT only"]),
     ("queue = 0\nbody-max = '-1'\n", &[
         "host.toml:1: queue: found `0`; expected a whole number from 1 to 100000",
         "host.toml:2: body-max: found `-1`; expected a size such as 65536, 64KiB or 1MiB",
@@ -194,6 +202,9 @@ fn every_mistake_in_a_file_is_told_with_its_line_its_key_and_what_is_expected() 
     let (status, printed) = output_of(host().args(["config", "check"]).current_dir(good.file("")));
     assert_eq!(status, 0, "{printed}");
     assert_eq!(printed, "host.toml is valid and sets 1 key\n");
+    let place = folder("control = 'gone/control'\n");
+    let (status, printed) = output_of(host().args(["config", "check"]).current_dir(place.file("")));
+    assert!(status == 0 && printed.contains("warning: control: there is no folder "), "{printed}");
     // What can start and is probably not meant is told, too.
     let doubtful = folder("rollout = '10%'\nqueue = 1\n");
     let (status, printed) = output_of(host().args(["config", "check"]).current_dir(doubtful.file("")));
@@ -400,4 +411,17 @@ fn random_file(random: &mut Random, keys: &[&str], lines: &[&str]) -> String {
         text = String::from_utf8_lossy(&bytes).into_owned();
     }
     text
+}
+
+#[test]
+fn what_is_suggested_for_names_of_other_programs_exists() {
+    let command = serve::definition();
+    for (names, of) in foreign::FOREIGN {
+        assert!(names.iter().all(|name| setting::find(&command, name).is_none()), "{names:?}");
+        assert!(of.flags.iter().all(|flag| setting::find(&command, flag).is_some()), "{:?}", of.flags);
+    }
+    let named = |flag: &str| format!("--{flag}");
+    assert_eq!(foreign::instead("--cert", named).unwrap(), "did you mean --tls-cert?");
+    assert!(foreign::instead("--user", named).unwrap().contains("User="));
+    assert_eq!(foreign::instead("--queue", named), None);
 }

@@ -9,7 +9,8 @@ use std::thread;
 use command_fds::{CommandFdExt, FdMapping};
 
 use crate::answers::{INDEX, ROUTE};
-use crate::harness::{Client, Server, host, host_after, run_to_end};
+use crate::harness::{Client, Folder, Server, host, host_after, run_to_end};
+use crate::tls::parts::{Authority, NOW, pair};
 
 /// Returns a connection with a request in flight, which lacks only its body of two bytes.
 fn in_flight(server: &Server) -> Client {
@@ -111,15 +112,33 @@ fn every_request_under_load_is_answered_until_the_connection_is_told_to_end() {
 
 /// Starts a server that gets a listening socket the way systemd passes one.
 fn handed(socket: &TcpListener) -> Server {
+    let server = handed_with(socket, &["--log-level", "info,request=off"]);
+    assert_eq!(server.addresses, [socket.local_addr().unwrap()]);
+    server
+}
+
+fn handed_with(socket: &TcpListener, flags: &[&str]) -> Server {
     // LISTEN_PID must be the server's own process id, so the shell that becomes the
     // server sets it.
     let mut command = host_after("export LISTEN_PID=$$");
     command.env("LISTEN_FDS", "1").arg0("sh");
     let parent_fd = socket.as_fd().try_clone_to_owned().unwrap();
     command.fd_mappings(vec![FdMapping { parent_fd, child_fd: 3 }]).unwrap();
-    let server = Server::spawn(command, &["--log-level", "info,request=off"]);
-    assert_eq!(server.addresses, [socket.local_addr().unwrap()]);
-    server
+    Server::spawn(command, flags)
+}
+
+#[test]
+fn a_redirect_leads_to_a_socket_that_is_handed_over() {
+    let (authority, folder) = (Authority::new("authority"), Folder::new());
+    authority.issue(&["a.test"], NOW).put(&folder, "a");
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut flags = pair(&folder, "a");
+    flags.extend(["--listen".into(), "127.0.0.1:0,redirect".into()]);
+    let server = handed_with(&socket, &flags.iter().map(String::as_str).collect::<Vec<_>>());
+    let reply = Client::connect(server.addresses[1]).ask("GET", "/");
+    assert_eq!(reply.status, 308);
+    let port = socket.local_addr().unwrap().port();
+    assert!(reply.field("location").unwrap().ends_with(&format!(":{port}/")));
 }
 
 #[test]

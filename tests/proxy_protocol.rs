@@ -400,3 +400,15 @@ fn an_upgrade_and_a_reload_keep_it() {
     assert!(code == 1 && said.contains("expected --trust-forwarded CIDR with it"), "{said}");
     assert_eq!(named(address, header).as_deref(), Some("192.0.2.7"));
 }
+
+#[test]
+fn a_header_at_an_address_that_takes_none_is_told_as_such() {
+    let server = Server::of_with("show.wat", &["--dev"]);
+    for header in [0, 3, 5] {
+        let mut client = server.connect();
+        client.send([&headers()[header].0, REQUEST.as_bytes()].concat());
+        let said = String::from_utf8(client.read_to_end()).unwrap();
+        assert!(said.starts_with("HTTP/1.1 400 "), "{said}");
+        assert!(said.contains("expected none, or `,proxy` behind the address of --listen"), "{said}");
+    }
+}

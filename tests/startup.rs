@@ -139,8 +139,16 @@ fn an_address_that_cannot_be_listened_on_is_told_with_the_reason() {
         ("localhost:99999", "expected a port from 0 to 65535 after the last colon, found `99999`"),
         ("[::1:4444", "the ] behind the IPv6 address is missing; expected for example [::1]:4444"),
         ("::1:4444", "expected an IPv6 address between [ and ]: [::1]:4444"),
+        (
+            ":4444",
+            "expected HOST:PORT; the host is missing (0.0.0.0:4444 is every IPv4 address, [::]:4444 every IPv6 address)",
+        ),
+    ] {
+        let (code, said) = output_of(host().args(["--no-control", "--listen", address]));
+        assert_eq!((code, said), (2, format!("error: cannot listen on {address}: {complaint}\n")));
+    }
+    for (address, complaint) in [
         ("[1.2.3.4]:80", "expected an IPv6 address between [ and ], found `1.2.3.4`"),
-        (":4444", "expected HOST:PORT; the host is missing (0.0.0.0:4444 is every IPv4 address)"),
         ("192.0.2.1:4444", "this machine does not have the address 192.0.2.1"),
     ] {
         let expected = format!("error: cannot listen on {address}: {complaint}");

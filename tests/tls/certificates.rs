@@ -4,7 +4,27 @@ use std::fs;
 use std::time::{Duration, SystemTime};
 
 use super::parts::{Authority, FUTURE, NOW, PAST, Secure, Terms, pair, put_authority};
-use crate::harness::{Configured, Folder, host, output_of, wait_until};
+use crate::harness::{Configured, Folder, Server, host, output_of, wait_until};
+
+/// Certificate and key of the curve secp256k1, which is not spoken in TLS.
+const OTHER_CURVE: (&str, &str) = (
+    "-----BEGIN CERTIFICATE-----\n\
+     MIIBiDCCAS+gAwIBAgIUdQEWlXEN3sTOHQ/IVF0ValPuEC4wCgYIKoZIzj0EAwIw\n\
+     ETEPMA0GA1UEAwwGYS50ZXN0MCAXDTI2MTEyODE1NTYwMVoYDzIxMjYxMTA0MTU1\n\
+     NjAxWjARMQ8wDQYDVQQDDAZhLnRlc3QwVjAQBgcqhkjOPQIBBgUrgQQACgNCAASh\n\
+     9DwmKsrz2AgJxlskW+VlBQs3mpzsdb9mAVcErxlJHlLLVU0TWhQwa5IC5HXbZc8w\n\
+     4eWLvPDRmgQHgftjysNoo2YwZDAdBgNVHQ4EFgQUE8h8hiEkNOtYtzzVD6eK9akE\n\
+     sckwHwYDVR0jBBgwFoAUE8h8hiEkNOtYtzzVD6eK9akEsckwDwYDVR0TAQH/BAUw\n\
+     AwEB/zARBgNVHREECjAIggZhLnRlc3QwCgYIKoZIzj0EAwIDRwAwRAIga5wN3yG6\n\
+     sUTZmIz4sNcq+L2tEXwnMh7uuqrckowppEoCIG2bO4ebxeUx2TYeOejY18VuGOLt\n\
+     JBotsqE03EqAxRvW\n\
+     -----END CERTIFICATE-----\n",
+    "-----BEGIN PRIVATE KEY-----\n\
+     MIGEAgEAMBAGByqGSM49AgEGBSuBBAAKBG0wawIBAQQg08pqhyrV0rXR7KjzcQ2A\n\
+     n4jTMWMOb4mmNVlx78OGGg+hRANCAASh9DwmKsrz2AgJxlskW+VlBQs3mpzsdb9m\n\
+     AVcErxlJHlLLVU0TWhQwa5IC5HXbZc8w4eWLvPDRmgQHgftjysNo\n\
+     -----END PRIVATE KEY-----\n",
+);
 
 #[test]
 fn a_client_gets_the_certificate_for_the_name_that_it_asks_for() {
@@ -63,8 +83,17 @@ fn a_bad_certificate_never_replaces_a_good_one() {
     cert(&next.cert);
     key("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n");
     secure.is_refused("it is encrypted; expected one without a password");
+    key(
+        "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-256-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+    );
+    secure.is_refused("it is encrypted; expected one without a password");
     key("");
     secure.is_refused("it has no block `BEGIN PRIVATE KEY`");
+    cert(OTHER_CURVE.0);
+    key(OTHER_CURVE.1);
+    secure.is_refused(
+        "a.key (--tls-key) cannot be used, and the certificate is for a key of an elliptic curve of 256 bits; expected RSA of 2048",
+    );
     let expired = authority.issue(&["a.test"], PAST);
     expired.put(folder, "a");
     secure.is_refused("it expired at 2021-01-01T00:00:00Z");
@@ -78,6 +107,8 @@ fn a_bad_certificate_never_replaces_a_good_one() {
     let said = secure.is_refused("certificate 2 of the chain is not that of the issuer of one before it");
     assert!(said.contains(&format!("sha256  {good}")), "{said}");
     assert_eq!(secure.connect().certificate(), good);
+    cert(&format!("{}{}", authority.pem(), next.cert));
+    secure.is_refused("that of an authority, and the server's own certificate comes first");
     // A chain with its authority is in order.
     cert(&format!("{}{}", next.cert, authority.pem()));
     wait_until("the good certificate", || secure.connect().certificate() == next.sha256());
@@ -174,6 +205,14 @@ fn what_cannot_be_served_is_told_at_the_start() {
         ),
         (words(&["--listen", "127.0.0.1:0,tls"]), "127.0.0.1:0,tls needs a certificate"),
         (words(&["--listen", "127.0.0.1:0,redirect"]), "127.0.0.1:0,redirect needs a certificate"),
+        (
+            [a.clone(), words(&["--listen", "127.0.0.1:0,redirect", "--listen", "127.0.0.1:0,plain"])]
+                .concat(),
+            "127.0.0.1:0,redirect needs an address with TLS, to which it leads; expected --listen HOST:PORT",
+        ),
+        ([a.clone(), words(&["--listen", "unix:a,tls"])].concat(), "TLS is spoken at HOST:PORT only"),
+        (words(&["--tls-cert", "a.pem,b.pem", "--tls-key", &a[3]]), "for several files, repeat --tls-cert"),
+        ([a.clone(), words(&["--hsts", "3years"])].concat(), "at most 2years"),
         (words(&["--tls-min", "1.3"]), "--tls-min needs a certificate"),
         ([a.clone(), words(&["--tls-client", "required"])].concat(), "--tls-client needs authorities"),
         (words(&["--hsts", "1d"]), "--hsts needs a certificate"),
@@ -220,4 +259,51 @@ fn an_upgrade_keeps_connections_and_certificates() {
     let cause = place.server.fails_to_upgrade();
     assert!(cause.contains("it has no block `BEGIN PRIVATE KEY`"), "{cause}");
     assert_eq!(terms.connect(address, "a.test").unwrap().ask("GET", "/").status, 200);
+}
+
+#[test]
+fn a_certificate_that_is_not_valid_is_told_where_certificates_are_shown() {
+    for (years, state, warned) in [
+        (PAST, "has expired", "the certificate has expired (--tls-cert)"),
+        (FUTURE, "is not valid yet", "the certificate is not valid yet (--tls-cert)"),
+    ] {
+        let (authority, folder) = (Authority::new("authority"), Folder::new());
+        authority.issue(&["a.test"], years).put(&folder, "a");
+        fs::write(folder.file("host.toml"), "tls-cert = 'a.pem'\ntls-key = 'a.key'\n").unwrap();
+        let (code, said) = output_of(host().args(["config", "check"]).current_dir(folder.file("")));
+        assert_eq!(code, 0, "{said}");
+        assert!(said.contains("warning: the certificate ") && said.contains(state), "{said}");
+        let control = folder.path("control");
+        let mut server =
+            Server::with(&[pair(&folder, "a"), vec!["--control".into(), control.clone()]].concat());
+        server.log_line(&[warned, "a.pem"]);
+        let ask = |command: &str| output_of(host().args([command, "--control", &control]));
+        let (code, said) = ask("cert");
+        assert!(code == 1 && said.contains(&format!("  state   {state}\n")), "{code} {said}");
+        let (_, said) = ask("status");
+        assert!(said.contains(&format!("Z, {state}\n")), "{said}");
+    }
+    let (code, said) = Secure::start(&[]).cert();
+    assert!(code == 0 && said.contains("  state   expires in "), "{code} {said}");
+}
+
+#[test]
+fn a_mistake_in_the_configuration_is_told_with_the_line_of_its_setting() {
+    let (authority, folder) = (Authority::new("authority"), Folder::new());
+    authority.issue(&["a.test"], NOW).put(&folder, "a");
+    let lines =
+        |key: &str, ca: &str| format!("tls-cert = 'a.pem'\ntls-key = '{key}'\ntls-client-ca = '{ca}'\n");
+    put_authority(&folder, "ca.pem", &authority);
+    for (text, begin) in [
+        (lines("gone.key", "ca.pem"), "error: host.toml:2: tls-key: cannot use the private key "),
+        (lines("a.key", "gone.pem"), "error: host.toml:3: tls-client-ca: cannot use the certificate "),
+    ] {
+        fs::write(folder.file("host.toml"), text).unwrap();
+        let (code, said) = output_of(host().args(["config", "check"]).current_dir(folder.file("")));
+        assert!(code == 1 && said.starts_with(begin), "{code} {said}");
+    }
+    // What cannot vouch for a client is told.
+    fs::write(folder.file("host.toml"), lines("a.key", "a.pem")).unwrap();
+    let (code, said) = output_of(host().args(["config", "check"]).current_dir(folder.file("")));
+    assert!(code == 0 && said.contains("(--tls-client-ca) is not that of an authority"), "{code} {said}");
 }

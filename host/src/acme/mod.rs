@@ -13,6 +13,7 @@
 //! | `attempt` | one attempt: an order with each challenge type, until one succeeds |
 //! | `plan` | what the server remembers about each domain between two attempts |
 //! | `kept` | the folder while it is open and locked, with the plans |
+//! | `restore` | writes a certificate in use back when its file is damaged or gone |
 //! | `change` | prepares the changes of a reload |
 //! | `runner` | the thread that orders the certificates that are due |
 
@@ -24,6 +25,7 @@ mod kept;
 pub mod order;
 pub mod plan;
 mod proof;
+mod restore;
 mod roots;
 pub mod runner;
 pub mod schedule;

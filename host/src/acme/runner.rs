@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use crate::acme::attempt::Attempt;
 use crate::acme::failure::{Failure, Way};
 use crate::acme::kept::{Kept, NotOpened, opened};
+use crate::acme::restore::restore;
 use crate::acme::schedule;
 use crate::acme::store::{self, Store};
 use crate::background::Background;
@@ -142,6 +143,7 @@ impl Acme {
             };
             tokio::select! {
                 () = sleep(rest) => {}
+                () = self.tls.orders.lost.notified() => {}
                 () = self.changed.notified() => kept.iter_mut().for_each(|kept| kept.plans.try_again()),
             }
         }
@@ -155,6 +157,7 @@ impl Acme {
             if !Arc::ptr_eq(flags, &self.flags.get()) {
                 return Duration::ZERO;
             }
+            restore(domain, &self.tls, &kept.store);
             if self.left(domain, kept).is_zero() {
                 self.tls.orders.begin(domain);
                 self.order(domain, kept, flags, ways).await;
@@ -179,8 +182,8 @@ impl Acme {
     fn due(&self, domain: &Domain, store: &Store) -> Duration {
         match self.tls.of_domain(domain) {
             // One of another directory is replaced at once.
-            Some((facts, file)) if file == store.file(domain) => {
-                schedule::renewal(&facts).duration_since(SystemTime::now()).unwrap_or_default()
+            Some(one) if one.pair.cert == store.file(domain) => {
+                schedule::renewal(&one.facts).duration_since(SystemTime::now()).unwrap_or_default()
             }
             _ => Duration::ZERO,
         }

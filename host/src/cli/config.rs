@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::acme::change;
 use crate::admin::protocol::{SettingPlace, ShownSetting};
 use crate::admin::token::Token;
+use crate::cli::config_doubts;
 use crate::cli::configured;
 use crate::cli::output::print;
 use crate::cli::serve::{self, Serve};
@@ -112,6 +113,10 @@ fn check(file: Option<PathBuf>) -> anyhow::Result<ExitCode> {
     let keys = counted(serve.source.keys as u64, "key", "keys");
     print(format!("{} is valid and sets {keys}{sites}\n", path.display()));
     tell(&serve.doubts());
+    tell(&config_doubts::missing_folders(&serve));
+    if serve.tls.is_on() {
+        tell(&keeper::check(&serve.tls()).unwrap_or_default());
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -141,6 +146,9 @@ pub fn mistakes(serve: &Serve, with_line: bool) -> Vec<String> {
         let wrong = |error| format!("found `{address}`; {error:#}");
         check("listen", &|| address::check(address).map_err(wrong));
     }
+    if let Some(address) = config_doubts::twice(&serve.listen) {
+        check("listen", &|| Err(format!("found `{address}` twice; expected each address once")));
+    }
     if let Some(address) = &serve.swap.admin {
         check("admin", &|| {
             address::check_tcp(address).map_err(|error| format!("found `{address}`; {error:#}"))
@@ -150,7 +158,9 @@ pub fn mistakes(serve: &Serve, with_line: bool) -> Vec<String> {
         check("admin_token", &|| Token::new(path).map(drop).map_err(|error| format!("{error:#}")));
     }
     if serve.tls.is_on() && serve.tls.check().is_ok() {
-        check("tls_cert", &|| keeper::check(&serve.tls()).map_err(|error| format!("{error:#}")));
+        if let Err((id, error)) = keeper::check(&serve.tls()) {
+            check(id, &|| Err(format!("{error:#}")));
+        }
         check("acme_ca", &|| change::check_file(&serve.tls.acme).map_err(|error| format!("{error:#}")));
     }
     if let Err((id, message)) = serve.check() {

@@ -112,7 +112,7 @@ where
     build::check(&folder).await?;
     listen::try_out(&args.listen)?;
     https.prepare(&args)?;
-    let (sources, notice) = (Sources::new()?, Notice::shown());
+    let (sources, notice) = (Sources::new(args.log_file.clone())?, Notice::shown());
     args.notice = notice.clone();
     let mut work = Crate { folder, sources, served: Arc::default(), notice };
 

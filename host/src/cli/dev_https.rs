@@ -4,6 +4,7 @@
 
 use std::env;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -32,6 +33,9 @@ const LOCK: &str = "lock";
 
 /// Maximum size in bytes of a file that is read from the folder.
 const FILE_MAX: usize = 64 << 10;
+
+/// Mode bit of a folder in which users may remove their own files only.
+const STICKY: u32 = 0o1000;
 
 /// Flags of `host dev` for https.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -103,6 +107,12 @@ impl Https {
 fn keep(folder: &Path, names: &[String]) -> anyhow::Result<bool> {
     let mut folder = PrivateFolder::open(folder)?;
     if !folder.is_closed {
+        // One that all users share, such as /tmp, has to stay open.
+        if folder.path().metadata()?.mode() & STICKY != 0 {
+            bail!(
+                "all users share it; expected a folder that is used for nothing else, such as a new one below it"
+            );
+        }
         bail!("other users may enter it; expected the mode 0700 (chmod 700 {})", folder.path().display());
     }
     // Two that begin at once would each make an authority.

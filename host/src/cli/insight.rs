@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::Subcommand;
 use serde_json::json;
@@ -40,7 +41,7 @@ pub enum Insight {
     },
     /// Show the certificates that a running server gives to new connections, why a certificate in
     /// its files is refused, if one is, and the next attempts by ACME. Exit code 1: a certificate
-    /// is refused, or the last attempt for a domain has failed
+    /// has expired or is not valid yet, one is refused, or the last attempt for a domain has failed
     Cert {
         /// Flags that choose the server.
         #[command(flatten)]
@@ -98,14 +99,19 @@ pub(super) fn run(what: Insight) -> anyhow::Result<ExitCode> {
 
 fn show_certificates(AllShown { certificates, refused, orders }: &AllShown) -> (String, ExitCode) {
     let mut text = String::new();
+    let now = SystemTime::now();
+    let mut is_invalid = false;
     for Shown { file, facts } in certificates {
+        let validity = facts.validity(now);
+        is_invalid |= !validity.is_good();
         let Facts { names, not_before, not_after, issuer, sha256, .. } = facts;
-        let (file, names) = (file.display().to_string(), names.join(" "));
+        let (file, names, state) = (file.display().to_string(), names.join(" "), validity.to_string());
         let _ = writeln!(text, "{}", one_line(&file));
         let lines = [
             ("names", &names),
             ("from", not_before),
             ("until", not_after),
+            ("state", &state),
             ("issuer", issuer),
             ("sha256", sha256),
         ];
@@ -128,7 +134,7 @@ fn show_certificates(AllShown { certificates, refused, orders }: &AllShown) -> (
     if let Some(cause) = refused {
         let _ = writeln!(text, "refused, so these go on: {}", one_line(cause));
     }
-    (text, if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    (text, if has_failed || is_invalid { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
 fn level(text: &str) -> Result<String, String> {

@@ -6,6 +6,7 @@
 //! | `serve` | the arguments of the server |
 //! | `configured` | adds the configuration file and the environment to the command line |
 //! | `config` | checks and shows the configuration |
+//! | `config_doubts` | what only `host config check` warns of |
 //! | `tool` | the commands that need no server |
 //! | `parse` | parses the command line, and explains mistakes in it |
 //! | `client` | finds a running server, and sends it a request |
@@ -47,6 +48,7 @@ mod client;
 pub mod command;
 mod completion;
 pub mod config;
+mod config_doubts;
 pub mod configured;
 pub mod dev;
 pub mod dev_https;

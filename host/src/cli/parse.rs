@@ -13,14 +13,15 @@ use crate::cli::config::{self, Config};
 use crate::cli::configured;
 use crate::cli::serve::{self, Serve};
 use crate::cli::tool::Tool;
-use crate::config::value_error;
+use crate::config::{foreign, value_error};
+use crate::net::address;
 
 /// Maximum number of edits between a mistyped word and the command that is suggested for it.
 const EDITS_MAX: usize = 2;
 
 /// Commands that users may know from other programs. The second text of each group says what to do
 /// with this program instead.
-const FOREIGN: [(&[&str], &str); 12] = [
+const FOREIGN: [(&[&str], &str); 14] = [
     (&["serve", "run", "start", "up"], "to serve a module, name its file: host MODULE"),
     (
         &["stop", "kill", "quit", "shutdown"],
@@ -31,6 +32,14 @@ const FOREIGN: [(&[&str], &str); 12] = [
     (&["list", "ls", "history"], "to list versions: host versions"),
     (&["ps", "info", "ping"], "to see the state of a server: host status"),
     (&["ready", "readyz", "healthcheck"], "to ask whether a server takes requests: host health"),
+    (
+        &["tls", "https", "ssl", "certificate", "certificates", "certs"],
+        "to speak TLS, give a server --tls-cert and --tls-key, or --acme; to see its certificates: host cert",
+    ),
+    (
+        &["renew", "certbot", "acme"],
+        "a server renews certificates by ACME itself (--acme); host reload tries at once after a failure",
+    ),
     (&["man"], "to print the manual page: host manual"),
     (&["build", "compile", "watch"], "to build the crate in a folder and serve it: host dev"),
     (&["version"], "to see the version: host --version"),
@@ -40,6 +49,9 @@ const FOREIGN: [(&[&str], &str); 12] = [
     ),
     (&["init", "create", "generate"], "to create a crate for a handler: host new NAME"),
 ];
+
+/// Commands that take the flags of a server.
+const SERVERS: [&str; 3] = ["host", "host dev", "host config show"];
 
 /// Flags of curl that `host call` does not take. The second text of each group says what to give
 /// instead.
@@ -130,6 +142,7 @@ pub fn parse(line: &[OsString]) -> Result<Args, Stop> {
     if !mistakes.is_empty() {
         return Err(Stop::Wrong(mistakes.join("\n")));
     }
+    address::check_all(&served.listen).map_err(Stop::Wrong)?;
     served.check().map_err(|(_, message)| Stop::Wrong(message))?;
     // A state folder may have a version of a module whose file is gone.
     if let Some(word) = line.get(1).and_then(|word| word.to_str())
@@ -258,6 +271,10 @@ fn explain(error: &Error, line: &[OsString], command: &Command) -> String {
             if argument == "--port" && (of == "host" || of == "host dev") {
                 let port = port(line).unwrap_or("5000");
                 return format!("{found}; give the address: --listen localhost:{port} ({help})");
+            }
+            let other = foreign::instead(&argument, |flag| format!("--{flag}"));
+            if let Some(other) = other.filter(|_| SERVERS.contains(&&*of)) {
+                return format!("{found}; {other} ({help})");
             }
             let curl = CURL.iter().find(|(flags, _)| of == "host call" && flags.contains(&argument.as_str()));
             match (curl, error.get(ContextKind::SuggestedArg)) {

@@ -19,6 +19,7 @@ use crate::config::traceparent::Traceparent;
 use crate::config::value::count;
 use crate::config::values::ValueFlags;
 use crate::net::address;
+use crate::net::listen;
 use crate::net::unix_socket::{self, Group};
 use crate::record::Recording;
 use crate::rollout::flags::ProofFlags;
@@ -250,8 +251,8 @@ impl Serve {
     }
 
     /// Returns warnings about settings that are valid but probably a mistake: `--rollout` without
-    /// `--state-dir`, `--traceparent trusted` without `--trust-forwarded`, and a token file that
-    /// other users can read or change.
+    /// `--state-dir`, `--traceparent trusted` without `--trust-forwarded`, a token file that other
+    /// users can read or change, and `--hsts` without an address that speaks TLS.
     pub fn doubts(&self) -> Vec<String> {
         let rolls_out = self.plans().iter().any(|plan| !plan.args.rollout.rollout.is_off());
         let forgets = (rolls_out && self.swap.state_dir.is_none()).then(|| {
@@ -265,7 +266,8 @@ impl Serve {
                 .into()
         });
         let token = self.swap.admin_token.as_deref().and_then(Token::doubt);
-        forgets.into_iter().chain(believes_none).chain(token).collect()
+        let has_no_hsts = self.tls.doubt(listen::speaks_no_tls(&self.listen));
+        forgets.into_iter().chain(believes_none).chain(token).chain(has_no_hsts).collect()
     }
 
     /// Applies the flags for the log levels, and for the fields and queries in the log lines of
@@ -323,21 +325,10 @@ impl Serve {
                 format!("{address} needs a certificate; expected --tls-cert FILE or --acme DOMAIN with it"),
             ));
         }
-        let lacks_trust = |address: &&String| {
-            let kind = address::needs_trust(address);
-            kind.is_some_and(|kind| {
-                let is_of_kind = |trusted: &Trusted| (*trusted == Trusted::Unix) == (kind == "unix");
-                !self.trust_forwarded.iter().any(is_of_kind)
-            })
-        };
-        if let Some(address) = self.listen.iter().find(lacks_trust) {
-            let kind = address::needs_trust(address).unwrap_or_default();
-            return Err((
-                "listen",
-                format!(
-                    "{address} takes PROXY headers from trusted proxies only; expected --trust-forwarded {kind} with it"
-                ),
-            ));
+        let wrong = listen::leads_nowhere(&self.listen)
+            .or_else(|| address::lacks_trust(&self.listen, &self.trust_forwarded));
+        if let Some(message) = wrong {
+            return Err(("listen", message));
         }
         if self.tls.acme.is_on() && self.tls().acme.acme_dir.is_none() {
             return needs(
@@ -347,6 +338,9 @@ impl Serve {
         }
         if self.swap.admin.is_some() && self.swap.admin_token.is_none() {
             return needs("admin", "--admin needs a token; expected --admin-token FILE");
+        }
+        if self.swap.admin_token.is_some() && self.swap.admin.is_none() {
+            return needs("admin_token", "--admin-token needs an address; expected --admin HOST:PORT");
         }
         Ok(())
     }

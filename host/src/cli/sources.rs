@@ -3,6 +3,9 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,15 +45,46 @@ pub(super) struct Sources {
     watcher: RecommendedWatcher,
     events: UnboundedReceiver<notify::Result<Event>>,
     folders: BTreeSet<PathBuf>,
+    own: OwnFiles,
+}
+
+/// Files that this process writes: its standard output and error, and its log. They are no sources,
+/// because the log line about each build would cause another build.
+struct OwnFiles {
+    /// Device and inode of standard output and standard error.
+    standard: Vec<(u64, u64)>,
+    log: Option<PathBuf>,
+}
+
+impl OwnFiles {
+    fn new(log: Option<PathBuf>) -> OwnFiles {
+        let of =
+            |file: BorrowedFd<'_>| rustix::fs::fstat(file).ok().map(|found| (found.st_dev, found.st_ino));
+        let standard = [of(io::stdout().as_fd()), of(io::stderr().as_fd())];
+        OwnFiles { standard: standard.into_iter().flatten().collect(), log }
+    }
+
+    fn has(&self, path: &Path) -> bool {
+        let inode = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
+        let Some(found) = inode(path) else { return false };
+        self.standard.contains(&found) || self.log.as_deref().and_then(inode) == Some(found)
+    }
 }
 
 impl Sources {
-    pub(super) fn new() -> anyhow::Result<Sources> {
+    /// Creates a watcher that watches no folder yet. `log` is the file to which this process logs, if
+    /// there is one.
+    pub(super) fn new(log: Option<PathBuf>) -> anyhow::Result<Sources> {
         let (send, events) = unbounded_channel();
         let watcher = notify::recommended_watcher(move |event| {
             let _ = send.send(event);
         });
-        Ok(Sources { watcher: watcher.context(CANNOT_WATCH)?, events, folders: BTreeSet::new() })
+        Ok(Sources {
+            watcher: watcher.context(CANNOT_WATCH)?,
+            events,
+            folders: BTreeSet::new(),
+            own: OwnFiles::new(log),
+        })
     }
 
     /// Watches a folder and its current subfolders, except those that hold no sources.
@@ -81,7 +115,7 @@ impl Sources {
                 bail!("{CANNOT_WATCH}: the event stream has ended");
             };
             self.forget_moved(&event);
-            if matters(&event) {
+            if matters(&event, &self.own) {
                 break;
             }
         }
@@ -97,9 +131,9 @@ impl Sources {
     /// that are missing.
     fn forget_moved(&mut self, event: &notify::Result<Event>) {
         let moved = match event {
-            Ok(Event { kind: EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)), paths, .. }) => {
-                paths.as_slice()
-            }
+            Ok(Event {
+                kind: EventKind::Remove(_) | EventKind::Modify(ModifyKind::Name(_)), paths, ..
+            }) => paths.as_slice(),
             Ok(_) => return,
             Err(_) => &[],
         };
@@ -113,7 +147,7 @@ impl Sources {
 
 const CANNOT_WATCH: &str = "cannot watch the sources";
 
-fn matters(event: &notify::Result<Event>) -> bool {
+fn matters(event: &notify::Result<Event>, own: &OwnFiles) -> bool {
     let Ok(Event { kind, paths, .. }) = event else {
         // Events were lost.
         return true;
@@ -123,7 +157,7 @@ fn matters(event: &notify::Result<Event>) -> bool {
         EventKind::Modify(ModifyKind::Metadata(_)) => false,
         _ => true,
     };
-    changes && (paths.is_empty() || paths.iter().any(|path| is_source(path)))
+    changes && (paths.is_empty() || paths.iter().any(|path| is_source(path) && !own.has(path)))
 }
 
 /// Returns whether a path may be a source file or a folder of sources. Files of version control,
@@ -144,8 +178,22 @@ fn is_source(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_source;
+    use super::{OwnFiles, is_source};
+    use std::fs;
     use std::path::Path;
+
+    #[test]
+    fn the_log_of_this_process_is_no_source() {
+        let folder = std::env::temp_dir().join(format!("sources-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let [log, source] = ["dev.txt", "lib.rs"].map(|name| folder.join(name));
+        for path in [&log, &source] {
+            fs::write(path, "").unwrap();
+        }
+        let own = OwnFiles::new(Some(log.clone()));
+        assert!(own.has(&log) && !own.has(&source) && !own.has(&folder.join("gone")));
+        fs::remove_dir_all(folder).unwrap();
+    }
 
     #[test]
     fn what_is_built_and_what_editors_put_aside_is_no_source() {

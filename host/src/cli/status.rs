@@ -1,6 +1,7 @@
 //! Text that `host status` prints about the state of a server.
 
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use bytesize::ByteSize;
 
@@ -53,7 +54,11 @@ pub(super) fn show_status(status: &Status) -> (String, ExitCode) {
 /// Returns a line for each certificate in use, a line with the cause if the certificates in the
 /// files are refused, and a line for each domain for which ACME has failed.
 fn show_certificates(AllShown { certificates, refused, orders }: &AllShown) -> String {
-    let line = |one: &Shown| format!("certificate {} until {}\n", one.file.display(), one.facts.not_after);
+    let now = SystemTime::now();
+    let line = |Shown { file, facts }: &Shown| {
+        let validity = facts.validity(now);
+        format!("certificate {} until {}, {validity}\n", file.display(), facts.not_after)
+    };
     let refused = refused.as_ref().map(|cause| format!("certificates refused, so these go on: {cause}\n"));
     let failed = |ShownOrder { domain, next, cause, .. }: &ShownOrder| {
         let cause = cause.as_ref()?;

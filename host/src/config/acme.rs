@@ -95,6 +95,11 @@ impl FromStr for Domain {
                     .into(),
             );
         }
+        if domain.contains(',') {
+            return Err(
+                "expected one domain; for several, repeat the flag, or make it an array in the file".into()
+            );
+        }
         let is_label = |label: &str| {
             (1..=LABEL_MAX).contains(&label.len())
                 && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')

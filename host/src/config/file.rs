@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use clap::{Arg, Command};
 use toml::de::{DeTable, DeValue};
 
+use crate::config::foreign;
 use crate::config::setting::{self, Place, Setting, Settings};
 use crate::config::site::SiteSource;
 use crate::config::sites::{self, Tables};
@@ -101,7 +102,8 @@ pub fn parse(command: &Command, text: &str, path: &Path, base: &Path) -> Result<
             _ => String::new(),
         };
         let message = format!("{}{found}", error.message().replace('\n', ", "));
-        vec![at(span.start, &value_error::shown(&message).to_string())]
+        let hint = unquoted(text, span.start).unwrap_or_default();
+        vec![at(span.start, &format!("{}{hint}", value_error::shown(&message)))]
     })?;
 
     let Read { mut settings, mut sites } = Read::default();
@@ -152,6 +154,21 @@ pub fn parse(command: &Command, text: &str, path: &Path, base: &Path) -> Result<
     if mistakes.is_empty() { Ok(Read { settings, sites }) } else { Err(mistakes) }
 }
 
+/// Returns a hint if the line at an offset, which is no TOML, has a text as its value without quotation
+/// marks.
+fn unquoted(text: &str, offset: usize) -> Option<String> {
+    let begin = text.get(..offset)?.rfind('\n').map_or(0, |end| end + 1);
+    let (key, value) = text.get(begin..)?.lines().next()?.split_once('=')?;
+    let (key, value) = (key.trim(), value.split('#').next()?.trim());
+    let is_key = key.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    let is_text =
+        text.get(begin..offset)?.contains('=') && !value.is_empty() && !value.contains(['"', '\'', '[', '{']);
+    (is_key && is_text && !key.is_empty()).then(|| {
+        let value = value_error::shown(value);
+        format!("; a text stands between quotation marks: {key} = \"{value}\"")
+    })
+}
+
 fn flag_of<'a>(command: &'a Command, name: &str, value: &DeValue<'_>) -> Result<&'a Arg, String> {
     let shown = value_error::shown(name);
     let tables = TABLES.iter().map(|(table, _)| *table).chain([sites::TABLE]);
@@ -160,10 +177,18 @@ fn flag_of<'a>(command: &'a Command, name: &str, value: &DeValue<'_>) -> Result<
         DeValue::Table(_) => setting::near_of(tables.clone(), name).or_else(|| setting::near_of(keys, name)),
         _ => setting::near_of(keys.chain(tables), name),
     };
+    let other = foreign::instead(name, |key| format!("`{key}`"));
     let unknown = || match (near(), value) {
+        (_, value) if other.is_some() && !matches!(value, DeValue::Table(_)) => {
+            format!("there is no key `{shown}`; {}", other.unwrap_or_default())
+        }
         (Some(sites::TABLE), _) => format!("there is no key `{shown}`; did you mean `[[{}]]`?", sites::TABLE),
         (Some(near), _) => format!("there is no key `{shown}`; did you mean `{near}`?"),
-        (None, DeValue::Table(_)) => format!("there is no table `{shown}`; expected keys outside of tables"),
+        (None, DeValue::Table(_)) => format!(
+            "there is no table `{shown}`; expected keys outside of tables; there are the tables `[vars]`, `[secrets]` and \
+             `[[{}]]`",
+            sites::TABLE
+        ),
         (None, _) => format!(
             "there is no key `{shown}`; expected the name of a flag without the leading --, such as body-max (host \
              --help)"

@@ -24,6 +24,7 @@
 //! | `sites` | reads the sites in the configuration file |
 //! | `place` | hosts and path of a site |
 //! | `file` | finds and reads the configuration file |
+//! | `foreign` | names that other programs give to settings |
 //! | `environment` | reads the environment variables |
 //! | `value_error` | messages about rejected values and about settings that exclude each other |
 //! | `schema` | JSON Schema of the configuration file |
@@ -33,6 +34,7 @@ pub mod call;
 pub mod connection;
 pub mod environment;
 pub mod file;
+pub mod foreign;
 pub mod http2;
 pub(crate) mod limit_flag;
 pub mod limits;

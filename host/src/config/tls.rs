@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{ValueEnum, ValueHint};
 
 use crate::config::acme::AcmeFlags;
-use crate::config::value::duration;
+use crate::config::value::hsts;
 
 /// Maximum number of certificate files (`--tls-cert`).
 pub const CERTIFICATES_MAX: usize = 1000;
@@ -41,7 +41,7 @@ pub struct TlsFlags {
 
     /// Time for which a browser uses only HTTPS after its last visit: max-age of the header
     /// strict-transport-security, which responses over TLS get [default: no such header]
-    #[arg(long, value_name = "TIME", value_parser = duration)]
+    #[arg(long, value_name = "TIME", value_parser = hsts)]
     pub hsts: Option<Duration>,
 
     /// Do not offer HTTP/2 over TLS
@@ -129,6 +129,15 @@ impl TlsFlags {
             Some((id, _, _, what)) => Err((id, format!("--{} needs {what} with it", id.replace('_', "-")))),
             None => Ok(()),
         }
+    }
+
+    /// Returns a warning if `--hsts` has no effect. `is_plain` says that no address of `--listen` speaks
+    /// TLS.
+    pub fn doubt(&self, is_plain: bool) -> Option<String> {
+        (self.hsts.is_some() && self.is_on() && is_plain).then(|| {
+            "--hsts has no effect, because no address of --listen speaks TLS; expected --listen HOST:PORT"
+                .into()
+        })
     }
 
     /// Returns the requirements for TLS clients.

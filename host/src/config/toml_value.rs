@@ -103,6 +103,10 @@ pub(super) fn given(flag: &Arg, value: &Spanned<DeValue<'_>>, base: &Path) -> Re
     if !flag.get_action().takes_values() {
         return match value.get_ref() {
             DeValue::Boolean(is_on) => Ok(Given::Switch(*is_on)),
+            DeValue::String(text) if ["true", "false"].contains(&&**text) => Err(format!(
+                "found a string; expected true or false without quotation marks: {} = {text}",
+                setting::key(flag)
+            )),
             other => Err(format!("found {}; expected true or false", kind(other))),
         };
     }

@@ -21,6 +21,10 @@ pub(crate) const COUNT_MAX: usize = 100_000;
 /// Largest duration: a year. Adding a much longer one to the clock could overflow.
 const TIME_MAX: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// Largest time for which browsers stay with HTTPS: two years, which lists of such servers recommend,
+/// with their leap days.
+const HSTS_MAX: Duration = Duration::from_secs(732 * 24 * 3600);
+
 /// File descriptors reserved for files, listeners, timers and the control socket.
 const DESCRIPTORS_KEPT: u64 = 128;
 
@@ -59,6 +63,14 @@ pub(crate) fn duration(text: &str) -> Result<Duration, String> {
             Err("expected a time with its unit, such as 500ms, 10s or 2min, above zero and at most a year"
                 .into())
         }
+    }
+}
+
+/// Parses the time for which browsers stay with HTTPS.
+pub(crate) fn hsts(text: &str) -> Result<Duration, String> {
+    match humantime::parse_duration(text) {
+        Ok(duration) if duration >= Duration::from_secs(1) && duration <= HSTS_MAX => Ok(duration),
+        _ => Err("expected a time with its unit, such as 365days, of at least 1s and at most 2years".into()),
     }
 }
 

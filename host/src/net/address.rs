@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 use anyhow::{anyhow, bail};
+use host_http::forwarded::Trusted;
 
 use crate::net::listener::{PROXY, Speaks, UNIX};
 use crate::net::unix_socket;
@@ -24,6 +25,17 @@ pub fn check(address: &str) -> anyhow::Result<()> {
     }
 }
 
+/// Checks the syntax of addresses and their options.
+///
+/// # Errors
+///
+/// One line about the first address that is wrong: what was found and what was expected.
+pub fn check_all(addresses: &[String]) -> Result<(), String> {
+    addresses.iter().try_for_each(|address| {
+        check(address).map_err(|error| format!("cannot listen on {address}: {error:#}"))
+    })
+}
+
 /// Returns whether an address needs a TLS certificate, because it has the option `tls` or
 /// `redirect`.
 pub fn needs_tls(address: &str) -> bool {
@@ -31,14 +43,44 @@ pub fn needs_tls(address: &str) -> bool {
         && !address.starts_with(UNIX)
 }
 
+/// Returns whether an address only sends its clients to an address with TLS: it has the option
+/// `redirect`.
+pub fn redirects(address: &str) -> bool {
+    !address.starts_with(UNIX) && matches!(split_options(address), Ok((_, Some(Speaks::Redirect), _)))
+}
+
+/// Returns the message that an address with the option `redirect` has nowhere to lead to.
+pub fn lacks_tls(address: &str) -> String {
+    format!("{address} needs an address with TLS, to which it leads; expected --listen HOST:PORT with it")
+}
+
+/// Returns whether TLS is spoken at an address of a server that has a certificate: it is `HOST:PORT`
+/// with the option `tls`, or without an option that names another protocol.
+pub fn speaks_tls(address: &str) -> bool {
+    !address.starts_with(UNIX) && matches!(split_options(address), Ok((_, None | Some(Speaks::Tls), _)))
+}
+
 /// Returns the value that `--trust-forwarded` needs for an address with the option `proxy`: `unix`
 /// for a Unix socket, otherwise the placeholder `CIDR`. Returns [`None`] without this option.
-pub fn needs_trust(address: &str) -> Option<&'static str> {
+fn needs_trust(address: &str) -> Option<&'static str> {
     let (has_header, peer) = match address.strip_prefix(UNIX) {
         Some(path) => (unix_socket::parse(path).is_ok_and(|(_, _, has_header)| has_header), "unix"),
         None => (matches!(split_options(address), Ok((_, _, true))), "CIDR"),
     };
     has_header.then_some(peer)
+}
+
+/// Returns a message if an address has the option `proxy`, and no proxy of its kind is trusted.
+pub fn lacks_trust(addresses: &[String], trusted: &[Trusted]) -> Option<String> {
+    addresses.iter().find_map(|address| {
+        let kind = needs_trust(address)?;
+        let is_of_kind = |trusted: &Trusted| (*trusted == Trusted::Unix) == (kind == "unix");
+        (!trusted.iter().any(is_of_kind)).then(|| {
+            format!(
+                "{address} takes PROXY headers from trusted proxies only; expected --trust-forwarded {kind} with it"
+            )
+        })
+    })
 }
 
 /// Splits `HOST:PORT[,OPTION...]`. Returns `HOST:PORT`, the protocol if an option names it, and
@@ -100,8 +142,11 @@ fn split(address: &str) -> anyhow::Result<(&str, u16)> {
     let port: u16 = port
         .parse()
         .map_err(|_| anyhow!("expected a port from 0 to 65535 after the last colon, found `{port}`"))?;
-    if host.is_empty() {
-        bail!("expected HOST:PORT; the host is missing (0.0.0.0:{port} is every IPv4 address)");
+    if host.is_empty() || host == "*" {
+        let found = if host.is_empty() { "the host is missing" } else { "`*` is no host" };
+        bail!(
+            "expected HOST:PORT; {found} (0.0.0.0:{port} is every IPv4 address, [::]:{port} every IPv6 address)"
+        );
     }
     Ok((host, port))
 }

@@ -16,6 +16,11 @@ pub fn put(name: String, socket: OwnedFd) {
     sockets().push((name, socket));
 }
 
+/// Returns whether a socket with this name is stored.
+pub fn has(name: &str) -> bool {
+    sockets().iter().any(|(other, _)| other == name)
+}
+
 /// Returns the stored sockets with this name, and removes them from the store.
 pub fn take(name: &str) -> Vec<OwnedFd> {
     sockets().extract_if(.., |(other, _)| other == name).map(|(_, socket)| socket).collect()

@@ -12,7 +12,7 @@ use anyhow::{Context, anyhow, bail};
 use listenfd::ListenFd;
 use socket2::{Domain, Protocol, Type};
 
-use crate::net::address::{DEFAULT, resolve, split_options};
+use crate::net::address::{self, DEFAULT, resolve, split_options};
 use crate::net::handed;
 use crate::net::listener::{Listener, Speaks, UNIX};
 use crate::net::unix_socket::{self, BACKLOG};
@@ -28,6 +28,25 @@ const FLAG: &str = "--listen";
 /// Applies to port 0 only.
 const ATTEMPTS: u32 = 16;
 
+/// Returns whether the process has got sockets from its parent process, or from the previous process
+/// of an upgrade.
+pub fn is_passed() -> bool {
+    env::var_os(PASSED).is_some_and(|count| !count.is_empty()) || handed::has(PASSED)
+}
+
+/// Returns whether no connection can use TLS: addresses are given, none of them speaks TLS, and no
+/// socket is passed.
+pub fn speaks_no_tls(addresses: &[String]) -> bool {
+    !addresses.is_empty() && !addresses.iter().any(|address| address::speaks_tls(address)) && !is_passed()
+}
+
+/// Returns a message if an address has the option `redirect`, and no address speaks TLS. What speaks
+/// TLS among sockets that are passed is known only after [`bind`].
+pub fn leads_nowhere(addresses: &[String]) -> Option<String> {
+    let address = addresses.iter().find(|address| address::redirects(address));
+    address.filter(|_| speaks_no_tls(addresses)).map(|address| address::lacks_tls(address))
+}
+
 /// Checks that the TCP addresses can be bound, by binding and closing them, so that the caller can
 /// fail before it starts slow work. Only [`bind`] checks Unix sockets and the sockets of the parent
 /// process.
@@ -37,8 +56,7 @@ const ATTEMPTS: u32 = 16;
 /// One line that names the address that cannot be bound, and why.
 pub fn try_out(addresses: &[String]) -> anyhow::Result<()> {
     let default = [DEFAULT.to_owned()];
-    let is_passed = env::var_os(PASSED).is_some();
-    let addresses = if addresses.is_empty() && !is_passed { &default } else { addresses };
+    let addresses = if addresses.is_empty() && !is_passed() { &default } else { addresses };
     addresses
         .iter()
         .filter(|address| !address.starts_with(UNIX))
@@ -62,13 +80,19 @@ pub fn bind(addresses: &[String], is_tls: bool) -> anyhow::Result<Vec<Listener>>
         match address.strip_prefix(UNIX) {
             Some(path) => listeners.push(bind_path(path, name(FLAG, address)).with_context(context)?),
             None => {
-                let (address, speaks, has_header) = split_options(address).with_context(context)?;
-                for listener in bind_name(address, FLAG).with_context(context)? {
-                    let listener = Listener::tcp(name(FLAG, address), listener, speaks.unwrap_or(usual))?;
+                let (place, speaks, has_header) = split_options(address).with_context(context)?;
+                for listener in bind_name(place, FLAG).with_context(context)? {
+                    let listener = Listener::tcp(name(FLAG, place), listener, speaks.unwrap_or(usual))?;
                     listeners.push(listener.with_header(has_header));
                 }
             }
         }
+    }
+    // The sockets of the parent process are known only now.
+    if let Some(address) = addresses.iter().find(|address| address::redirects(address))
+        && !listeners.iter().any(Listener::is_tls)
+    {
+        bail!("{}", address::lacks_tls(address));
     }
     Ok(listeners)
 }

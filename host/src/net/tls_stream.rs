@@ -93,33 +93,17 @@ impl TlsStream {
     ///
     /// # Errors
     ///
-    /// When the connection is lost, or the handshake fails.
+    /// When the connection is lost, or the handshake fails. If it fails, an alert has been sent, and
+    /// the kind of the error is `InvalidData`. Also returns the connection, so that the caller can
+    /// close it.
     pub async fn accept(
         tcp: TcpStream,
         choose: impl FnOnce(&ClientHello<'_>) -> Arc<ServerConfig>,
-    ) -> io::Result<TlsStream> {
-        let mut acceptor = Acceptor::default();
-        let accepted = poll_fn(|cx| poll_first(&tcp, &mut acceptor, cx)).await?;
-        let config = choose(&accepted.client_hello());
-        let begun = accepted.into_connection(config);
-        let mut tls = begun.map_err(|(error, alert)| refused(&tcp, error, alert))?;
-        tls.set_buffer_limit(Some(UNSENT_MAX));
-        poll_fn(|cx| {
-            while tls.is_handshaking() {
-                ready!(poll_flush(&tcp, &mut tls, cx))?;
-                match ready!(poll_receive(&tcp, &mut tls, cx))? {
-                    0 => return Poll::Ready(Err(ErrorKind::UnexpectedEof.into())),
-                    _ => process(&tcp, &mut tls)?,
-                }
-            }
-            // What TLS 1.3 has left are tickets, which go out with the first response.
-            match tls.protocol_version() {
-                Some(ProtocolVersion::TLSv1_3) => Poll::Ready(Ok(())),
-                _ => poll_flush(&tcp, &mut tls, cx),
-            }
-        })
-        .await?;
-        Ok(TlsStream { tcp, session: Mutex::new(Session { tls, taken: 0 }) })
+    ) -> Result<TlsStream, (TcpStream, io::Error)> {
+        match shake(&tcp, choose).await {
+            Ok(tls) => Ok(TlsStream { tcp, session: Mutex::new(Session { tls, taken: 0 }) }),
+            Err(error) => Err((tcp, error)),
+        }
     }
 
     /// Calls `look` with the rustls connection, and returns the result.
@@ -232,6 +216,35 @@ impl Session {
         }
         Ok(std::mem::take(&mut self.taken))
     }
+}
+
+/// Performs the TLS handshake with a client. `choose` selects the configuration from the ClientHello.
+async fn shake(
+    tcp: &TcpStream,
+    choose: impl FnOnce(&ClientHello<'_>) -> Arc<ServerConfig>,
+) -> io::Result<ServerConnection> {
+    let mut acceptor = Acceptor::default();
+    let accepted = poll_fn(|cx| poll_first(tcp, &mut acceptor, cx)).await?;
+    let config = choose(&accepted.client_hello());
+    let begun = accepted.into_connection(config);
+    let mut tls = begun.map_err(|(error, alert)| refused(tcp, error, alert))?;
+    tls.set_buffer_limit(Some(UNSENT_MAX));
+    poll_fn(|cx| {
+        while tls.is_handshaking() {
+            ready!(poll_flush(tcp, &mut tls, cx))?;
+            match ready!(poll_receive(tcp, &mut tls, cx))? {
+                0 => return Poll::Ready(Err(ErrorKind::UnexpectedEof.into())),
+                _ => process(tcp, &mut tls)?,
+            }
+        }
+        // What TLS 1.3 has left are tickets, which go out with the first response.
+        match tls.protocol_version() {
+            Some(ProtocolVersion::TLSv1_3) => Poll::Ready(Ok(())),
+            _ => poll_flush(tcp, &mut tls, cx),
+        }
+    })
+    .await?;
+    Ok(tls)
 }
 
 /// Waits for the first message of the client, the ClientHello.

@@ -22,6 +22,9 @@ pub(crate) const BACKLOG: i32 = 4096;
 /// final NUL.
 pub(crate) const PATH_MAX: usize = 107;
 
+/// Options of TCP addresses, which have no meaning at a Unix socket.
+const OF_TCP: [&str; 3] = ["tls", "redirect", "plain"];
+
 /// Largest mode of a socket file: all permissions for everybody.
 const MODE_MAX: u32 = 0o777;
 
@@ -59,6 +62,11 @@ pub fn parse(text: &str) -> anyhow::Result<(PathBuf, Access, bool)> {
             access.group = Some(group(name).map_err(|error| anyhow!(error))?);
         } else if option == PROXY {
             has_header = true;
+        } else if OF_TCP.contains(&option) {
+            bail!(
+                "found the option `{option}` behind the path; expected mode=0660, group=NAME or {PROXY}; TLS is spoken at \
+                 HOST:PORT only"
+            );
         } else if option.contains('=') && !option.contains('/') {
             bail!("found the option `{option}` behind the path; expected mode=0660, group=NAME or {PROXY}");
         } else {
@@ -207,6 +215,10 @@ mod tests {
                 true => assert!(parse(text).is_err(), "{text}"),
                 false => assert_eq!(parse(text).unwrap(), (path.into(), expected, has_header), "{text}"),
             }
+        }
+        for wrong in ["/a,tls", "/a,redirect", "/a,plain,proxy", "/a,mode=0660,tls"] {
+            let said = parse(wrong).unwrap_err().to_string();
+            assert!(said.ends_with("or proxy; TLS is spoken at HOST:PORT only"), "{wrong}: {said}");
         }
         for wrong in ["", ",mode=0660", "/a,mode=888", "/a,mode=7777", "/a,mode=", "/a,group=no such group"] {
             assert!(parse(wrong).is_err(), "{wrong}");

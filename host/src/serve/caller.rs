@@ -8,13 +8,17 @@ use host_http::client_net::Peer;
 use host_http::forwarded::{client_net, is_trusted};
 use host_http::proxy_header::Origin;
 use tokio::time::{Instant, sleep, timeout};
-use tracing::debug;
+use tracing::{debug, warn};
 
 use crate::net::listener::Accepted;
 use crate::net::proxy_header;
 use crate::serve::app::App;
 use crate::serve::header_counts::Outcome;
+use crate::serve::seldom::Seldom;
 use crate::serve::slots::Slots;
+
+/// Bound on the log lines about connections that are closed for their PROXY header.
+static REFUSED: Seldom = Seldom::new();
 
 /// Peer of a connection, or the client that its PROXY protocol header names.
 #[derive(Clone, Copy, Debug)]
@@ -44,7 +48,7 @@ async fn named(accepted: &Accepted, app: &App, slots: &Arc<Slots>, last: Duratio
     let counts = &app.connections.headers;
     if !is_trusted(peer, &settings.trusted) {
         counts.count(Outcome::Untrusted);
-        debug!(%peer, "connection closed: this peer may send no PROXY header (--trust-forwarded)");
+        refuse(peer, "this peer may send no PROXY header (--trust-forwarded)");
         return None;
     }
     // Until its client is known, the connection counts for the proxy.
@@ -68,14 +72,27 @@ async fn named(accepted: &Accepted, app: &App, slots: &Arc<Slots>, last: Duratio
         Ok(Ok(Some(Origin::Unknown))) => (Outcome::Unknown, Some(Caller { peer, is_known: false })),
         Ok(Ok(None)) => (Outcome::None, None),
         Ok(Err(error)) => {
-            debug!(%peer, %error, "connection closed: bad PROXY header");
+            refuse(peer, &format!("bad PROXY header: {error}"));
             (Outcome::Bad, None)
         }
         Err(_) => {
-            debug!(%peer, "connection closed: its PROXY header took too long (--head-timeout)");
+            refuse(peer, "its PROXY header took too long (--head-timeout)");
             (Outcome::Late, None)
         }
     };
     counts.count(outcome);
     caller
+}
+
+/// Logs why a connection is closed: each time at the level debug, and seldom at the level warn.
+fn refuse(peer: Peer, cause: &str) {
+    match REFUSED.turn() {
+        Some(left_out) => warn!(
+            %peer,
+            cause,
+            left_out,
+            "connection closed at an address with ,proxy (--listen); told once a minute at most"
+        ),
+        None => debug!(%peer, cause, "connection closed at an address with ,proxy (--listen)"),
+    }
 }

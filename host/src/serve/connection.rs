@@ -27,6 +27,8 @@ use crate::serve::client::Client;
 use crate::serve::h2;
 use crate::serve::http1::Arrival;
 use crate::serve::linger::linger;
+use crate::serve::not_shaken;
+use crate::serve::redirect;
 use crate::serve::slots::{Slot, Slots};
 use crate::serve::stream::{Arrived, Stream, TOGETHER};
 use crate::serve::transport::Transport;
@@ -105,7 +107,10 @@ impl Connections {
         let (socket, redirect) = match accepted.connection {
             Connection::Unix(stream) => (stream.into(), None),
             Connection::Tcp(stream, Speaks::Plain) => (stream.into(), None),
-            Connection::Tcp(stream, Speaks::Redirect) => (stream.into(), self.https),
+            Connection::Tcp(stream, Speaks::Redirect) => {
+                // The handler never answers here.
+                (stream.into(), Some(self.https.unwrap_or(redirect::USUAL)))
+            }
             Connection::Tcp(stream, Speaks::Tls) => {
                 match Box::pin(self.shake_hands(stream, peer, &slot)).await {
                     Some(shaken) => shaken,
@@ -153,16 +158,19 @@ impl Connections {
         let shake = async {
             let mut first = [0];
             if stream.peek(&mut first).await? == 1 && first != [TLS_HANDSHAKE] {
-                return Ok(Some((stream.into(), self.https)));
+                return Ok(Ok(Some((stream.into(), self.https))));
             }
-            let shaken = TlsStream::accept(stream, |client| tls.terms(client)).await?;
+            let shaken = match TlsStream::accept(stream, |client| tls.terms(client)).await {
+                Ok(shaken) => shaken,
+                Err(refused) => return Ok(Err(refused)),
+            };
             counts.shaken(shaken.session(|session| session.handshake_kind()));
             // A certificate authority has seen what it asked for.
             if shaken.session(|session| session.alpn_protocol() == Some(challenges::PROTOCOL)) {
                 let _ = Socket::from(shaken).finish();
-                return Ok(None);
+                return Ok(Ok(None));
             }
-            io::Result::Ok(Some((shaken.into(), None)))
+            io::Result::Ok(Ok(Some((shaken.into(), None))))
         };
         let shaken = tokio::select! {
             biased;
@@ -174,7 +182,16 @@ impl Connections {
             } => return None,
         };
         match shaken {
-            Ok(Ok(shaken)) => return shaken,
+            Ok(Ok(Ok(shaken))) => return shaken,
+            Ok(Ok(Err((stream, error)))) => {
+                counts.not_shaken();
+                not_shaken::tell(peer, &error);
+                // Without it, a reset may destroy the alert on its way to the client.
+                if error.kind() == io::ErrorKind::InvalidData {
+                    close(&stream.into(), slot).await;
+                }
+                return None;
+            }
             Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
             Err(_) => debug!(%peer, "TLS handshake took too long (--tls-timeout)"),
         }

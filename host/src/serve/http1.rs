@@ -19,6 +19,16 @@ use crate::serve::client::Client;
 use crate::serve::exchange::Reused;
 use crate::serve::stream::Stream;
 
+/// First bytes of a PROXY protocol header, in version 1 and, behind empty lines, in version 2.
+const PROXY: [&[u8]; 3] = [b"PROXY TCP", b"PROXY UNKNOWN", b"\0\r\nQUIT\n"];
+
+/// Cause of the refusal of a PROXY protocol header.
+const OF_A_PROXY: BadMessage = BadMessage::Malformed {
+    what: "it begins with a header of the PROXY protocol, which this address does not take; expected none, or `,proxy` \
+           behind the address of --listen",
+    section: "3",
+};
+
 /// A request whose head has arrived.
 pub(super) struct Arrival<'a> {
     /// Length of the head at the start of the input, in bytes.
@@ -51,6 +61,9 @@ impl Client {
             begin = behind;
         }
         let (is_head, received) = (begin.starts_with(b"HEAD "), begin.len());
+        let is_first = self.ids.count() == 0;
+        let why =
+            if is_first && PROXY.iter().any(|start| begin.starts_with(start)) { OF_A_PROXY } else { why };
         self.refuse(&mut Http1 { stream, framing: Framing::None }, why.into(), is_head, received).await
     }
 }

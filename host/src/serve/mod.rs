@@ -20,6 +20,8 @@
 //! | `channel` | interface of an exchange to its connection, which HTTP/1.1 and HTTP/2 implement |
 //! | `http1` | answers requests of HTTP/1.1, one after the other |
 //! | `redirect` | redirects clients of a plain HTTP port to https |
+//! | `not_shaken` | logs why a TLS handshake has failed |
+//! | `seldom` | bounds how often a log line is written that clients can cause |
 //! | `peer_cert` | converts the certificate of the client to the form for the handler |
 //! | `refused` | answers messages that are refused before their head is parsed |
 //! | `put` | checks a response, and writes its head |
@@ -51,10 +53,12 @@ mod http1;
 mod idle_memory;
 pub mod linger;
 pub mod look;
+mod not_shaken;
 mod peer_cert;
 mod put;
 mod redirect;
 mod refused;
+mod seldom;
 pub mod server;
 pub mod settings;
 pub mod slots;

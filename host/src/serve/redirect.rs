@@ -8,7 +8,7 @@ use host_http::target::Target;
 use crate::fault::Fault;
 
 /// Default port of https, which a URL may omit.
-const USUAL: u16 = 443;
+pub(super) const USUAL: u16 = 443;
 
 /// Returns the response (308) that redirects a client to https, at the host that the request names
 /// and at `port`. The client repeats the request with the same method.

@@ -1,6 +1,7 @@
 //! A certificate of the server with its private key, read from files and checked.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use rustls::{Error, InconsistentKeys};
 
 use crate::config::acme::Domain;
 use crate::regular_file;
-use crate::tls::facts::Facts;
+use crate::tls::facts::{self, Facts};
 
 /// Maximum size of a file of certificates or of a private key, in bytes.
 const FILE_MAX: usize = 1 << 20;
@@ -42,7 +43,13 @@ pub struct Certificate {
     pub pair: Pair,
     /// Domain of a certificate that was obtained by ACME; [`None`] for one that `--tls-cert` names.
     pub domain: Option<Domain>,
+    /// Text of a certificate that was obtained by ACME, to write its file again.
+    pub kept: Option<KeptText>,
 }
+
+/// Text of a certificate and its private key in PEM.
+#[derive(Clone)]
+pub struct KeptText(pub Arc<[u8]>);
 
 impl Pair {
     /// Reads the files. Checks that the chain is in order, and that the private key belongs to the
@@ -61,7 +68,18 @@ impl Pair {
             key.with_context(|| format!("cannot use the private key {} (--tls-key)", self.key.display()))?;
         let other = format!("the private key {} (--tls-key)", self.key.display());
         let certified = certified(chain, key, &other, provider).with_context(of_cert)?;
-        Ok(Certificate { certified, facts, pair: self.clone(), domain: None })
+        Ok(Certificate { certified, facts, pair: self.clone(), domain: None, kept: None })
+    }
+
+    /// Checks the file of the certificate without that of the key.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the file, what was found, and what was expected.
+    pub(super) fn check_cert(&self) -> anyhow::Result<()> {
+        let chain = chain(&self.cert, "--tls-cert")?;
+        let facts = Facts::of_chain(chain.iter().map(|certificate| &**certificate));
+        facts.map(drop).with_context(|| self.context())
     }
 
     /// Returns the beginning of an error message about the certificate, with the path of its file.
@@ -102,7 +120,8 @@ impl Certificate {
         }
         let certified = certified(chain, key(text)?, "the private key in it", provider)?;
         let pair = Pair { cert: file.to_owned(), key: file.to_owned() };
-        Ok(Certificate { certified, facts, pair, domain: Some(domain.clone()) })
+        let kept = Some(KeptText(text.into()));
+        Ok(Certificate { certified, facts, pair, domain: Some(domain.clone()), kept })
     }
 
     /// Reads a certificate that was obtained by ACME for a domain, and its private key, from one
@@ -111,7 +130,7 @@ impl Certificate {
     /// # Errors
     ///
     /// One line that names the file, what was found, and what was expected.
-    pub(super) fn read_domain(
+    pub(crate) fn read_domain(
         domain: &Domain,
         file: &Path,
         provider: &CryptoProvider,
@@ -138,11 +157,15 @@ fn certified(
     named: &str,
     provider: &CryptoProvider,
 ) -> anyhow::Result<Arc<CertifiedKey>> {
+    let kind = chain.first().map_or_else(String::new, |first| facts::kind_of_key(first));
     let certified = CertifiedKey::from_der(chain, key, provider).map_err(|error| match error {
         Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => {
             anyhow!("{named} is not that of this certificate")
         }
-        error => anyhow!("{error}; expected a key of RSA, ECDSA (P-256, P-384, P-521) or Ed25519"),
+        _ => anyhow!(
+            "{named} cannot be used, and the certificate is for {kind}; expected RSA of 2048 to 8192 bits, ECDSA (P-256, P-384, P-521) or \
+             Ed25519"
+        ),
     });
     certified.map(Arc::new)
 }
@@ -154,7 +177,10 @@ fn certified(
 ///
 /// One line that names the file, what was found, and what was expected.
 pub fn chain(path: &Path, flag: &str) -> anyhow::Result<Vec<CertificateDer<'static>>> {
-    let bytes = regular_file::read(path, FILE_MAX).map_err(missing);
+    let bytes = regular_file::read(path, FILE_MAX).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => list(path, flag).unwrap_or_else(|| missing(error)),
+        _ => missing(error),
+    });
     let chain = bytes.and_then(|bytes| chain_of(&bytes));
     chain.with_context(|| format!("cannot use the certificate {} ({flag})", path.display()))
 }
@@ -169,16 +195,24 @@ fn chain_of(text: &[u8]) -> anyhow::Result<Vec<CertificateDer<'static>>> {
 }
 
 fn key(text: &[u8]) -> anyhow::Result<PrivateKeyDer<'static>> {
+    let has = |words: &[u8]| memchr::memmem::find(text, words).is_some();
     match PrivateKeyDer::from_pem_slice(text) {
-        Ok(key) => Ok(key),
-        Err(pem::Error::NoItemsFound) if memchr::memmem::find(text, b"ENCRYPTED PRIVATE KEY").is_some() => {
+        // The second is how older programs mark it.
+        _ if has(b"BEGIN ENCRYPTED PRIVATE KEY") || has(b"Proc-Type: 4,ENCRYPTED") => {
             bail!("it is encrypted; expected one without a password (openssl pkey -in FILE -out FILE)")
         }
+        Ok(key) => Ok(key),
         Err(pem::Error::NoItemsFound) => {
             bail!("it has no block `BEGIN PRIVATE KEY`; expected PEM (PKCS#8, PKCS#1 or SEC1)")
         }
         Err(error) => bail!("it is not PEM: {error}"),
     }
+}
+
+/// Returns what is wrong with a path that is a list of paths.
+fn list(path: &Path, flag: &str) -> Option<anyhow::Error> {
+    let has_comma = path.as_os_str().as_bytes().contains(&b',');
+    has_comma.then(|| anyhow!("there is no such file; for several files, repeat {flag}"))
 }
 
 fn missing(error: io::Error) -> anyhow::Error {

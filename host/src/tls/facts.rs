@@ -1,5 +1,6 @@
 //! Facts that a certificate states: its names, its validity, and its issuer.
 
+use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
@@ -9,9 +10,13 @@ use serde::{Deserialize, Serialize};
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::FromDer;
+use x509_parser::public_key::PublicKey;
 use x509_parser::time::ASN1Time;
 
 use crate::{clock, hex};
+
+/// Seconds of a day.
+const DAY: u64 = 24 * 3600;
 
 /// Facts that a certificate states.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -27,6 +32,36 @@ pub struct Facts {
     pub issuer: String,
     /// SHA-256 of the certificate, in hexadecimal digits.
     pub sha256: String,
+}
+
+/// Whether a certificate is valid now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Validity {
+    /// Its time has not begun.
+    NotYet,
+    /// Its time is over.
+    Expired,
+    /// It is valid, for so many whole days from now on.
+    Days(u64),
+}
+
+impl Validity {
+    /// Returns whether the certificate is valid.
+    pub fn is_good(self) -> bool {
+        matches!(self, Validity::Days(_))
+    }
+}
+
+impl fmt::Display for Validity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Validity::NotYet => f.write_str("is not valid yet"),
+            Validity::Expired => f.write_str("has expired"),
+            Validity::Days(0) => f.write_str("expires within a day"),
+            Validity::Days(1) => f.write_str("expires in 1 day"),
+            Validity::Days(days) => write!(f, "expires in {days} days"),
+        }
+    }
 }
 
 /// Issuer that a certificate names: the name of the issuer, and the identifier of the issuer's key
@@ -83,6 +118,15 @@ impl Facts {
         Ok(())
     }
 
+    /// Returns whether the certificate is valid at `now`.
+    pub fn validity(&self, now: SystemTime) -> Validity {
+        match self.not_after().duration_since(now) {
+            _ if now < self.not_before() => Validity::NotYet,
+            Ok(left) if !left.is_zero() => Validity::Days(left.as_secs() / DAY),
+            _ => Validity::Expired,
+        }
+    }
+
     /// Returns the time at which the certificate expires.
     pub fn not_after(&self) -> SystemTime {
         parsed(&self.not_after)
@@ -102,7 +146,12 @@ impl Facts {
     fn of(found: &X509Certificate<'_>, der: &[u8]) -> anyhow::Result<Facts> {
         let names = names(found)?;
         if names.is_empty() {
-            bail!("the certificate has no names (subjectAltName), so no client would accept it");
+            let is_ca = if found.is_ca() {
+                "; it is that of an authority, and the server's own certificate comes first"
+            } else {
+                ""
+            };
+            bail!("the certificate has no names (subjectAltName), so no client would accept it{is_ca}");
         }
         let validity = found.validity();
         Ok(Facts {
@@ -151,6 +200,25 @@ fn name(name: &GeneralName<'_>) -> Option<String> {
             _ => <[u8; 16]>::try_from(*bytes).ok().map(|bytes| IpAddr::from(bytes).to_string()),
         },
         _ => None,
+    }
+}
+
+/// Returns whether a certificate may be that of an authority. A certificate that cannot be parsed may
+/// be one.
+pub(super) fn may_be_authority(der: &[u8]) -> bool {
+    // Version 1 has no extensions to say so.
+    X509Certificate::from_der(der).map_or(true, |(_, found)| found.is_ca() || found.version().0 < 2)
+}
+
+/// Names the kind of the public key of a certificate, and its size if it is a key of RSA.
+pub(super) fn kind_of_key(der: &[u8]) -> String {
+    let unknown = || "a key of an unknown kind".to_owned();
+    let Ok((_, found)) = X509Certificate::from_der(der) else { return unknown() };
+    match found.public_key().parsed() {
+        Ok(PublicKey::RSA(key)) => format!("RSA of {} bits", key.key_size()),
+        Ok(PublicKey::EC(point)) => format!("a key of an elliptic curve of {} bits", point.key_size()),
+        Ok(PublicKey::DSA(_)) => "DSA".into(),
+        _ => format!("a key of the kind {}", found.public_key().algorithm.algorithm),
     }
 }
 

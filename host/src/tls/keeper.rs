@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -24,7 +23,7 @@ use crate::in_force::InForce;
 use crate::tls::certificate::{Certificate, Pair};
 use crate::tls::certificates::{Certificates, Set};
 use crate::tls::challenges::Challenges;
-use crate::tls::facts::Facts;
+use crate::tls::doubts;
 use crate::tls::orders::Orders;
 use crate::tls::shown::{AllShown, Shown};
 use crate::tls::terms;
@@ -35,14 +34,6 @@ const LOOK: Duration = Duration::from_millis(500);
 /// Time after which refused files are tried again, because a certificate may have become valid
 /// meanwhile.
 const RETRY: Duration = Duration::from_secs(5);
-
-/// Remaining validity of a certificate below which the server warns.
-const WARN_BEFORE: Duration = Duration::from_secs(21 * 24 * 3600);
-
-/// Divisor of the lifetime of a certificate that was obtained by ACME: the server warns when less
-/// than that fraction of the lifetime is left. Such a certificate may have a short lifetime, and
-/// should have been renewed earlier.
-const WARN_SHARE: u32 = 4;
 
 /// Interval at which the warnings about certificates are repeated.
 const WARN_AGAIN: Duration = Duration::from_secs(24 * 3600);
@@ -92,15 +83,24 @@ impl Ready {
     }
 }
 
-/// Checks that the files that the flags name can be used.
+/// Checks that the files that the flags name can be used. Returns doubts about the certificates, one
+/// line each.
 ///
 /// # Errors
 ///
-/// One line: which file cannot be used, what was found, and what was expected.
-pub fn check(flags: &TlsFlags) -> anyhow::Result<()> {
+/// The id of the flag that names the file that cannot be used, and one line: what was found, and what
+/// was expected.
+pub fn check(flags: &TlsFlags) -> Result<Vec<String>, (&'static str, anyhow::Error)> {
     let provider = terms::provider();
-    let certificates = Arc::new(Certificates::new(read(flags, &provider, None)?.0));
-    terms::new(flags, &provider, &certificates).map(drop)
+    for pair in pairs(flags) {
+        pair.check_cert().map_err(|error| ("tls_cert", error))?;
+        pair.read(&provider).map_err(|error| ("tls_key", error))?;
+    }
+    let (set, _, _) = read(flags, &provider, None).map_err(|error| ("tls_cert", error))?;
+    let doubts = doubts::texts(&set).into_iter().chain(terms::doubt(flags)).collect();
+    let certificates = Arc::new(Certificates::new(set));
+    terms::new(flags, &provider, &certificates).map_err(|error| ("tls_client_ca", error))?;
+    Ok(doubts)
 }
 
 impl Tls {
@@ -115,7 +115,7 @@ impl Tls {
         }
         let provider = terms::provider();
         let seen = stamps(flags);
-        let (set, refused) = read(flags, &provider, None)?;
+        let (set, refused, _) = read(flags, &provider, None)?;
         refused.iter().for_each(|cause| warn!(cause, "a certificate is not used: another one is ordered"));
         let certificates = Arc::new(Certificates::new(set));
         let terms = InForce::new(terms::new(flags, &provider, &certificates)?);
@@ -124,6 +124,7 @@ impl Tls {
         let (events, challenges, orders) = (Arc::clone(events), Arc::default(), Orders::default());
         let tls = Tls { provider, certificates, terms, source, events, challenges, orders };
         tls.warn();
+        terms::doubt(flags).iter().for_each(|doubt| warn!("{doubt}"));
         Ok(Some(tls))
     }
 
@@ -138,11 +139,9 @@ impl Tls {
         &self.provider
     }
 
-    /// Returns the facts and the file of the certificate that was obtained by ACME for a domain, if
-    /// there is one.
-    pub fn of_domain(&self, domain: &Domain) -> Option<(Facts, PathBuf)> {
-        let set = self.certificates.set.get();
-        set.of_domain(domain).map(|one| (one.facts.clone(), one.pair.cert.clone()))
+    /// Returns the certificate that was obtained by ACME for a domain, if there is one.
+    pub fn of_domain(&self, domain: &Domain) -> Option<Certificate> {
+        self.certificates.set.get().of_domain(domain).cloned()
     }
 
     /// Publishes a certificate that was obtained by ACME, in place of the previous one for its
@@ -179,7 +178,10 @@ impl Tls {
     pub fn prepare(self: &Arc<Self>, flags: &TlsFlags) -> anyhow::Result<Ready> {
         let seen = stamps(flags);
         let (now, old) = (SystemTime::now(), self.certificates.set.get());
-        let (set, refused) = read(flags, &self.provider, Some(&old))?;
+        let (set, refused, is_lost) = read(flags, &self.provider, Some(&old))?;
+        if is_lost {
+            self.orders.lost.notify_one();
+        }
         // A certificate that serves already goes on, even if it has expired.
         let is_new = |one: &&Certificate| old.all.iter().all(|old| old.facts.sha256 != one.facts.sha256);
         for one in set.all.iter().filter(is_new).filter(|one| one.domain.is_none()) {
@@ -239,27 +241,10 @@ impl Tls {
         }
     }
 
-    /// Warns of certificates that have expired or expire soon, and of private keys that are open to
+    /// Warns of certificates that are not valid or expire soon, and of private keys that are open to
     /// all users.
     fn warn(&self) {
-        let set = self.certificates.set.get();
-        let now = SystemTime::now();
-        for one in &set.all {
-            one.pair.doubt().iter().for_each(|doubt| warn!("{doubt}"));
-            let (file, not_after, flag) = (one.pair.cert.display(), &one.facts.not_after, one.flag());
-            let before = match one.domain {
-                Some(_) => WARN_BEFORE.min(one.facts.lifetime() / WARN_SHARE),
-                None => WARN_BEFORE,
-            };
-            match one.facts.not_after().duration_since(now) {
-                Err(_) => warn!(%file, not_after, "the certificate has expired ({flag})"),
-                Ok(left) if left < before => {
-                    let days = left.as_secs() / (24 * 3600);
-                    warn!(%file, not_after, days, "the certificate expires soon ({flag})");
-                }
-                Ok(_) => {}
-            }
-        }
+        doubts::warn(&self.certificates.set.get());
     }
 
     /// Starts a thread that checks the files for changes, and publishes new certificates.
@@ -324,7 +309,8 @@ impl Tls {
 
 /// Reads the certificates that the flags name, and those that were obtained by ACME. If the file
 /// for an ACME domain is missing or bad, uses the certificate of that domain from `old`, if there
-/// is one. Also returns what is wrong with the first bad file.
+/// is one. Also returns what is wrong with the first bad file, and whether a certificate of `old` is
+/// used because its file is missing or bad.
 ///
 /// # Errors
 ///
@@ -333,24 +319,24 @@ fn read(
     flags: &TlsFlags,
     provider: &CryptoProvider,
     old: Option<&Set>,
-) -> anyhow::Result<(Set, Option<String>)> {
+) -> anyhow::Result<(Set, Option<String>, bool)> {
     let mut all: Vec<_> = pairs(flags).map(|pair| pair.read(provider)).collect::<Result<_, _>>()?;
     let mut refused = None;
     if all.is_empty() && !flags.acme.is_on() {
         bail!("there is no certificate; expected --tls-cert FILE or --acme DOMAIN");
     }
+    let mut is_lost = false;
     for (domain, file) in flags.acme.files() {
-        let read = Certificate::read_domain(domain, &file, provider);
+        let read = Certificate::read_domain(domain, &file, provider).unwrap_or_else(|error| {
+            refused.get_or_insert(format!("{error:#}"));
+            None
+        });
         let before = || old.and_then(|old| old.of_domain(domain)).cloned();
-        all.extend(
-            read.unwrap_or_else(|error| {
-                refused.get_or_insert(format!("{error:#}"));
-                None
-            })
-            .or_else(before),
-        );
+        let kept = read.is_none().then(before).flatten();
+        is_lost |= kept.is_some();
+        all.extend(read.or(kept));
     }
-    Ok((Set::new(all, &flags.acme.acme), refused))
+    Ok((Set::new(all, &flags.acme.acme), refused, is_lost))
 }
 
 fn pairs(flags: &TlsFlags) -> impl Iterator<Item = Pair> {
@@ -410,7 +396,7 @@ mod tests {
         let certificate =
             |text: &str| Certificate::of_domain(&domain, text.as_bytes(), &file, tls.provider()).unwrap();
         let serves = |text: Option<&str>| {
-            let served = tls.of_domain(&domain).map(|(facts, _)| facts.sha256);
+            let served = tls.of_domain(&domain).map(|one| one.facts.sha256);
             assert_eq!(served, text.map(|text| certificate(text).facts.sha256));
         };
         serves(Some(&old));

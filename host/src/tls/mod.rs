@@ -11,11 +11,13 @@
 //! | `orders` | state of the ACME orders for certificates |
 //! | `shown` | certificates as the API shows them |
 //! | `keeper` | replaces certificates whose files have changed, and warns before they expire |
+//! | `doubts` | warns of certificates that are not valid, or not for long |
 //! | `local` | a certificate authority and certificates for this machine only |
 
 pub mod certificate;
 pub mod certificates;
 pub mod challenges;
+mod doubts;
 pub mod facts;
 pub mod keeper;
 pub mod local;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 
 use crate::clock;
 use crate::config::acme::Domain;
@@ -17,6 +18,8 @@ pub struct Orders {
     domains: Mutex<BTreeMap<Domain, Order>>,
     got: AtomicU64,
     failed: AtomicU64,
+    /// Notified when the file of a certificate in use is damaged or gone.
+    pub lost: Notify,
 }
 
 /// State of the orders for one domain.

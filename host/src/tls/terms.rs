@@ -17,6 +17,7 @@ use rustls::{RootCertStore, ServerConfig};
 use crate::config::tls::{ClientCertificate, Terms, TlsFlags, TlsVersion};
 use crate::tls::certificate;
 use crate::tls::certificates::Certificates;
+use crate::tls::facts;
 
 /// Name of HTTP/2 in ALPN, the negotiation of a protocol.
 pub const HTTP2: &[u8] = b"h2";
@@ -57,6 +58,19 @@ pub fn new(
     terms.ticketer = aws_lc_rs::Ticketer::new()?;
     terms.session_storage = Arc::new(NoServerSessionStorage {});
     Ok(terms)
+}
+
+/// Returns a warning if a certificate among the authorities of clients is not that of an authority.
+pub(super) fn doubt(flags: &TlsFlags) -> Option<String> {
+    let path = flags.tls_client_ca.as_deref()?;
+    let chain = certificate::chain(path, "--tls-client-ca").ok()?;
+    let at = chain.iter().position(|one| !facts::may_be_authority(one))?;
+    Some(format!(
+        "certificate {} in {} (--tls-client-ca) is not that of an authority (basicConstraints=CA:TRUE); expected those \
+         that have issued the certificates of clients",
+        at + 1,
+        path.display()
+    ))
 }
 
 /// Returns the verifier of client certificates, which trusts the certificate authorities in the
