@@ -57,7 +57,7 @@ fn a_mistake_of_a_component_is_a_fault_that_says_what_it_was() {
         "/resources",
         500,
         "trap",
-        "it holds more than 1000 streams, bodies, field lists and waits at a time",
+        "it holds more than 256 streams, bodies, field lists and waits at a time",
     );
     answers(&server, "/exit?0", 200, "before the exit");
     answers(&server, "/grow?20", 200, "20 MiB");
@@ -86,6 +86,30 @@ fn memory_is_limited_for_all_memories_of_a_call_together() {
     answers(&server, "/grow?2", 200, "2 MiB");
     assert_eq!(server.connect().ask("GET", "/grow?8").status, 500);
     answers(&server, "/hello", 200, "hello");
+}
+
+#[test]
+fn a_component_may_be_composed_of_others_with_memories_of_their_own() {
+    let parts = r#"
+  (component $greets
+    (core module $m (memory (export "memory") 1) (func (export "greet") (param i32 i32))
+      (func (export "realloc") (param i32 i32 i32 i32) (result i32) i32.const 0))
+    (core instance $i (instantiate $m))
+    (func (export "greet") (param "name" string)
+      (canon lift (core func $i "greet") (memory (core memory $i "memory")) (realloc (core func $i "realloc")))))
+  (component $asks
+    (import "greet" (func $greet (param "name" string)))
+    (core module $m (memory (export "memory") 1))
+    (core instance $i (instantiate $m))
+    (core func $lowered (canon lower (func $greet) (memory (core memory $i "memory"))))
+    (core module $user (import "" "greet" (func (param i32 i32))))
+    (core instance (instantiate $user (with "" (instance (export "greet" (func $lowered)))))))
+  (instance $one (instantiate $greets))
+  (instance (instantiate $asks (with "greet" (func $one "greet"))))
+)"#;
+    let text = fixture_text("component.wat").trim_end().strip_suffix(')').unwrap().to_owned() + parts;
+    let (code, report, errors) = tool(&["check", TextFile::new(text).path()]);
+    assert!(code == 0 && report.contains("can serve"), "{report}{errors}");
 }
 
 #[test]

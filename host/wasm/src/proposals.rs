@@ -18,8 +18,9 @@ pub(super) const ON: W = W::FLOATS
     .union(W::TAIL_CALL)
     .union(W::EXTENDED_CONST);
 
-/// Proposals that components need in addition to [`ON`].
-pub(super) const OF_COMPONENTS: W = W::COMPONENT_MODEL;
+/// Proposals that components need in addition to [`ON`]. The code by which two components in one
+/// component call each other copies from one memory to another.
+pub(super) const OF_COMPONENTS: W = W::COMPONENT_MODEL.union(W::MULTI_MEMORY);
 
 /// Proposals that are off, because the contract between host and module has no use for them:
 /// addresses have 32 bits and point into one memory, and a call has one thread.

@@ -17,7 +17,7 @@ use wasmtime_wasi_http::p2::bindings::http::types::ErrorCode;
 use wasmtime_wasi_http::p2::body::HyperOutgoingBody;
 
 use crate::call_error::CallError;
-use crate::component::failure::{explain, instantiation_failed, is_exit};
+use crate::component::failure::{explain, instantiation_failed, is_exit, shown};
 use crate::component::request::Incoming;
 use crate::component::state::State;
 
@@ -100,7 +100,7 @@ impl Exchange {
             // The guest sends it while it is polled, so nothing else wakes this task.
             match self.head.try_recv() {
                 Ok(Ok(response)) => Poll::Ready(Ok(response)),
-                Ok(Err(code)) => Poll::Ready(Err(CallError::ErrorCode { code: format!("{code:?}") })),
+                Ok(Err(code)) => Poll::Ready(Err(CallError::ErrorCode { code: shown(&code) })),
                 Err(_) => match self.failure() {
                     Some(error) => Poll::Ready(Err(error)),
                     None if self.is_over() => Poll::Ready(Err(CallError::NoResponse)),

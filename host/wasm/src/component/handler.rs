@@ -112,7 +112,7 @@ impl ComponentHandler {
             };
             let begun = self.begin(request, id, deadline, false);
             let result = match begun {
-                Ok((call, ticks)) => self.run(call, &ticks, permit).await,
+                Ok((call, ticks)) => self.run(permit, call, &ticks).await,
                 Err(error) => Err(error),
             };
             Ended { result, waited }
@@ -173,9 +173,10 @@ impl ComponentHandler {
     /// threads for long calls, where it takes turns with others.
     async fn run(
         self: &Arc<Self>,
+        // Dropped after the call, whose instance it stands for.
+        permit: Permit,
         mut call: Running,
         ticks: &AtomicU32,
-        permit: Permit,
     ) -> Result<Bytes, CallError> {
         let begun = poll_fn(|cx| match call.as_mut().poll(cx) {
             Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
