@@ -10,18 +10,15 @@
 //! - `handshakes`: a new connection for each request, with full and with resumed handshakes, over
 //!   TLS 1.3 and over TLS 1.2
 
-use std::fs;
 use std::net::SocketAddr;
-use std::process::{Command, Stdio};
-use std::thread::sleep;
+use std::process::Command;
 use std::time::Instant;
 
-use host_benches::harness::{self, Folder};
-use host_benches::parts::peers::{PAUSE, QUIET};
+use host_benches::harness::Folder;
 use host_benches::parts::process::processor_time;
-use host_benches::parts::program::{Program, free_address, is_installed};
-use host_benches::parts::{bare, is_chosen, median, nginx};
-use rcgen::{CertificateParams, KeyPair};
+use host_benches::parts::program::is_installed;
+use host_benches::parts::secure::{self, BARE, HOST, NGINX, Secure};
+use host_benches::parts::{bare, is_chosen, median};
 
 const ROUNDS: usize = 5;
 
@@ -38,14 +35,9 @@ const NAMES: [&str; 3] = ["keep-alive", "streams", "handshakes"];
 /// A running server. For each round, `rounds` contains the user time and the system time that a
 /// request took, in microseconds.
 struct Peer {
-    name: &'static str,
-    address: SocketAddr,
-    program: Program,
+    server: Secure,
     rounds: Vec<[f64; 2]>,
 }
-
-/// Returns the command that starts a server at an address, with a certificate and its key.
-type Start = fn(&Folder, SocketAddr, &str, &str) -> Command;
 
 fn main() {
     bare::serve_if_asked();
@@ -54,7 +46,8 @@ fn main() {
         return;
     }
     let folder = Folder::new();
-    let mut peers = start(&folder);
+    let (servers, _) = secure::start(&folder, &[HOST, BARE, NGINX]);
+    let mut peers: Vec<_> = servers.into_iter().map(|server| Peer { server, rounds: Vec::new() }).collect();
     if is_chosen(NAMES[0], &NAMES) {
         let what = format!("GET /route over HTTP/1.1 and TLS, connections: {CONNECTIONS}");
         measure(&what, &mut peers, |address| load(address, &["--h1"]));
@@ -76,47 +69,6 @@ fn main() {
     }
 }
 
-/// Starts the servers that are installed, all with the same certificate.
-fn start(folder: &Folder) -> Vec<Peer> {
-    let key = KeyPair::generate().unwrap();
-    let cert = CertificateParams::new(["localhost".to_owned()]).unwrap().self_signed(&key).unwrap();
-    let (cert_file, key_file) = (folder.file("cert.pem"), folder.file("key.pem"));
-    fs::write(&cert_file, cert.pem()).unwrap();
-    fs::write(&key_file, key.serialize_pem()).unwrap();
-    let [cert, key] = [&cert_file, &key_file].map(|file| file.to_str().unwrap());
-    let commands: [(&str, Start); 3] = [
-        ("host", |_, address, cert, key| {
-            let mut command = harness::host();
-            command.args(["--no-control", "--listen", &address.to_string()]).args(QUIET);
-            command.args(["--tls-cert", cert, "--tls-key", key]);
-            command
-        }),
-        ("bare rustls and h2", |_, address, cert, key| bare::command(address, cert.as_ref(), key.as_ref())),
-        ("nginx", |folder, address, cert, key| {
-            let http = format!(
-                "server {{ listen {address} ssl http2; ssl_certificate {cert}; ssl_certificate_key {key};
-                   ssl_session_cache shared:SSL:10m; ssl_protocols TLSv1.2 TLSv1.3;
-                   location = /route {{ default_type text/html; return 200 \"<h1> hello route</h1>\"; }} }}"
-            );
-            nginx::command(folder, "auto", nginx::CONNECTIONS, &http)
-        }),
-    ];
-    let mut peers = Vec::new();
-    for (name, command) in commands {
-        let address = free_address();
-        let mut command = command(folder, address, cert, key);
-        command.stdout(Stdio::null()).stderr(Stdio::null());
-        let Some(program) = Program::start(&mut command, "it does not stand beside the host") else {
-            continue;
-        };
-        while std::net::TcpStream::connect(address).is_err() {
-            sleep(PAUSE);
-        }
-        peers.push(Peer { name, address, program, rounds: Vec::new() });
-    }
-    peers
-}
-
 /// Measures the servers one after the other, and reverses their order each round. Prints the
 /// medians, and the ratios to nginx, or to the last server that is installed. `drive` loads a
 /// server and returns the number of requests.
@@ -127,9 +79,9 @@ fn measure(what: &str, peers: &mut [Peer], drive: impl Fn(SocketAddr) -> f64) {
             order.reverse();
         }
         for peer in order {
-            let before = processor_time(peer.program.0.id());
-            let requests = drive(peer.address);
-            let after = processor_time(peer.program.0.id());
+            let before = processor_time(peer.server.program.0.id());
+            let requests = drive(peer.server.address);
+            let after = processor_time(peer.server.program.0.id());
             peer.rounds.push([0, 1].map(|kind| (after[kind] - before[kind]).as_secs_f64() * 1e6 / requests));
         }
     }
@@ -142,11 +94,11 @@ fn measure(what: &str, peers: &mut [Peer], drive: impl Fn(SocketAddr) -> f64) {
         let ratios: Vec<_> = totals.iter().zip(&reference).map(|(total, other)| total / other).collect();
         println!(
             "{:20} user {:7.2} us, system {:7.2} us, both {:7.2} us, to {} {:.2}",
-            peer.name,
+            peer.server.name,
             part(0),
             part(1),
             median(&totals),
-            peers[peers.len() - 1].name,
+            peers[peers.len() - 1].server.name,
             median(&ratios)
         );
     }

@@ -118,8 +118,8 @@ impl<'k> SigningKeys<'k> {
         SetCookie::new(name, str::from_utf8(room).unwrap_or_default()).max_age(seconds)
     }
 
-    /// Returns the value of the first cookie of this name that one of the keys has signed and that
-    /// has not expired. `None` if there is no such cookie, or the request does not state its time,
+    /// Returns the value of the first cookie with this name, a valid signature by one of the keys, and
+    /// a time of expiry in the future. `None` if there is no such cookie, or the request does not state its time,
     /// because it did not come from a host.
     pub fn read_cookie<'a>(&self, request: Request<'a>, name: &str) -> Option<&'a str> {
         let now = request.time()?.as_secs();

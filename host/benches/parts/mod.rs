@@ -10,6 +10,7 @@ pub mod process;
 pub mod program;
 pub mod replaced;
 pub mod routes;
+pub mod secure;
 pub mod sheet;
 pub mod steady;
 pub mod strace;

@@ -1,5 +1,5 @@
-//! Encodes a request for the handler: as one canonical HTTP/1.1 message, in whatever form and HTTP
-//! version the client sent the request.
+//! Encodes a request for the handler. Requests of HTTP/1.0, HTTP/1.1 and HTTP/2 all become one
+//! canonical HTTP/1.1 message.
 //!
 //! The target is in origin form, except for `*` and with CONNECT. Field names are in lower case.
 //! The body is not chunked and has one correct length. The host removes hop-by-hop fields, and adds

@@ -56,8 +56,8 @@ pub(super) struct Plans {
     limited: Option<Domain>,
 }
 
-/// Plans as the file has them. The clock may have been wrong when it was written, so all other times
-/// are counted from that one, in seconds.
+/// Content of the file with the plans. `at` is the only absolute time, because the clock may be wrong
+/// when the file is written. The other times are seconds before or after `at`.
 #[derive(Default, Serialize, Deserialize)]
 #[serde(default)]
 pub(super) struct Saved {
@@ -75,7 +75,7 @@ struct SavedPlan {
     way: Option<Way>,
     wait: u64,
     come_back: u64,
-    /// Ages of the times at which the authority was let look.
+    /// Times of the validations by the authority, in seconds before `at`.
     looks: Vec<u64>,
 }
 

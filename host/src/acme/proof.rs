@@ -16,9 +16,8 @@ use crate::tls::challenges::PROTOCOL;
 /// Length of a SHA-256 hash in bytes.
 const DIGEST: usize = 32;
 
-/// Returns the TLS configuration that presents the certificate for a challenge. It is separate from
-/// the configuration for other clients, because that one may require a client certificate, which
-/// the authority does not have.
+/// Returns the TLS configuration that presents the certificate for a challenge. Other clients get
+/// another configuration, which may require a client certificate. The authority has none.
 ///
 /// # Errors
 ///

@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::regular_file;
 
-/// Minimum length of a token in bytes, so that nobody can guess one.
+/// Minimum length of a token in bytes. Shorter tokens could be guessed.
 const TOKEN_MIN: usize = 16;
 
 /// Description of the content that a token file must have, for error messages.

@@ -47,7 +47,7 @@ pub enum Command {
         /// stands for any characters; repeatable
         #[arg(long, value_name = "'[METHOD] TARGET'")]
         accept: Vec<Pattern>,
-        /// Accept every difference from the answers of the current version, faults too
+        /// Accept every difference from the answers of the current version, also faults
         #[arg(long)]
         accept_all: bool,
         /// Let the new version serve all clients at once, although the server has a plan (--rollout)

@@ -89,8 +89,8 @@ pub struct Accepted {
     /// 'GET /about*', where * stands for any characters; repeatable
     #[arg(long, value_name = "'[METHOD] TARGET'")]
     accept: Vec<Pattern>,
-    /// Let the module pass the gate whatever differs from the answers of the current version,
-    /// faults too
+    /// Let the module pass the gate even if all its answers differ from those of the current version,
+    /// or are faults
     #[arg(long)]
     accept_all: bool,
 }

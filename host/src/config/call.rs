@@ -56,7 +56,7 @@ pub struct CallLimits {
     #[arg(long, value_name = "SIZE", default_value = "64KiB", value_parser = size::<RESPONSE_HEAD_MAX>)]
     pub response_head_max: usize,
 
-    /// Maximum number of lines that one request may write to the log through `host.log`; past it
+    /// Maximum number of log lines that the handler may write for one request; past it
     /// lines are dropped, and a log line says so
     #[arg(long, value_name = "N", default_value = "64", value_parser = count::<COUNT_MAX>)]
     pub log_lines_max: usize,

@@ -1,6 +1,6 @@
 //! Folder that only this user can change, for kept versions, recorded requests and the default
-//! control socket. The folder is opened once and used through its file descriptor, so that nobody
-//! can replace it by another folder. Files in the folder are used only if they are regular, belong
+//! control socket. The folder is opened once and used through its file descriptor, so another user
+//! cannot replace it by another folder. Files in the folder are used only if they are regular, belong
 //! to this user, and have no other hard link.
 
 use std::ffi::{OsStr, OsString};
@@ -246,7 +246,7 @@ impl PrivateFolder {
         Ok(rustix::fs::openat(&self.folder, name, flags, Mode::from_raw_mode(FILE_MODE))?.into())
     }
 
-    /// Removes the file with this name, if there is one, whoever owns it.
+    /// Removes the file with this name if it exists, even if another user owns it.
     fn unlink(&self, name: &str) -> io::Result<()> {
         match rustix::fs::unlinkat(&self.folder, name, AtFlags::empty()) {
             Ok(()) | Err(Errno::NOENT) => Ok(()),

@@ -1,5 +1,5 @@
-//! Socket of one connection: TCP with or without TLS, or Unix. The socket is shared, so that one
-//! task can wait for a reset by the client while another reads and writes.
+//! Socket of one connection: TCP with or without TLS, or Unix. Two tasks share the socket: one reads
+//! and writes, and the other waits for a reset by the client.
 
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
