@@ -4,15 +4,17 @@
 use std::sync::Arc;
 
 use crate::call_error::CallError;
+use crate::code::Code;
 use crate::compile::compilers::Compilers;
 use crate::compile::job::{Compiled, Effort, Priority};
 use crate::compile::pipeline::compile_here;
-use crate::component::compiled::{CompiledComponent, SharedComponent};
+use crate::component::compiled::{Code as ComponentCode, CompiledComponent};
 use crate::engine::Engine;
 use crate::handler::Handler;
 use crate::kind::Kind;
-use crate::module::{CompiledModule, SharedModule};
+use crate::module::CompiledModule;
 use crate::module_error::ModuleError;
+use crate::shared::Shared;
 use crate::values::Values;
 
 /// A compiled handler that meets the contract of its kind and can be started.
@@ -26,11 +28,12 @@ pub enum CompiledHandler {
 /// Machine code for use by other versions and sites. Does not keep the code in memory once no
 /// version uses it any more.
 #[derive(Clone)]
-pub enum SharedCode {
-    /// Code of a module.
-    Bytes(SharedModule),
-    /// Code of a component.
-    Component(SharedComponent),
+pub struct SharedCode(OfKind);
+
+#[derive(Clone)]
+enum OfKind {
+    Bytes(Shared<Code>),
+    Component(Shared<ComponentCode>),
 }
 
 impl CompiledHandler {
@@ -125,10 +128,10 @@ impl CompiledHandler {
 
     /// Returns the machine code for use by other versions and sites.
     pub fn shared_code(&self) -> SharedCode {
-        match self {
-            CompiledHandler::Bytes(module) => SharedCode::Bytes(module.shared_code()),
-            CompiledHandler::Component(component) => SharedCode::Component(component.shared_code()),
-        }
+        SharedCode(match self {
+            CompiledHandler::Bytes(module) => OfKind::Bytes(module.shared()),
+            CompiledHandler::Component(component) => OfKind::Component(component.shared()),
+        })
     }
 }
 
@@ -136,25 +139,27 @@ impl SharedCode {
     /// Returns the code as a handler for the site of `engine`; [`None`] if no version uses the code
     /// any more, or if the handler exceeds the limits of the site.
     pub fn handler(&self, engine: &Engine) -> Option<CompiledHandler> {
-        Some(match self {
-            SharedCode::Bytes(module) => CompiledHandler::Bytes(module.module(engine)?),
-            SharedCode::Component(component) => CompiledHandler::Component(component.component(engine)?),
+        Some(match &self.0 {
+            OfKind::Bytes(code) => CompiledHandler::Bytes(CompiledModule::of_shared(code, engine)?),
+            OfKind::Component(code) => {
+                CompiledHandler::Component(CompiledComponent::of_shared(code, engine)?)
+            }
         })
     }
 
     /// Returns whether a version uses the code.
     pub fn is_used(&self) -> bool {
-        match self {
-            SharedCode::Bytes(module) => module.is_used(),
-            SharedCode::Component(component) => component.is_used(),
+        match &self.0 {
+            OfKind::Bytes(code) => code.is_used(),
+            OfKind::Component(code) => code.is_used(),
         }
     }
 
     /// Returns whether the code is optimised.
     pub fn is_optimised(&self) -> bool {
-        match self {
-            SharedCode::Bytes(module) => module.is_optimised(),
-            SharedCode::Component(component) => component.is_optimised(),
+        match &self.0 {
+            OfKind::Bytes(code) => code.is_optimised(),
+            OfKind::Component(code) => code.is_optimised(),
         }
     }
 }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `handler` | is a started handler of either kind, as the host calls it |
 //! | `compiled` | is a compiled handler of either kind |
+//! | `shared` | machine code for use by other versions and sites |
 //! | `kind` | tells the two kinds of handlers apart |
 //! | `component/` | runs components of `wasi:http` |
 //! | `engine` | holds what all modules share, in an engine of wasmtime |
@@ -90,6 +91,7 @@ mod permits;
 mod proposals;
 mod restorable;
 mod reused;
+mod shared;
 mod slots;
 mod snapshot;
 mod started;

@@ -2,7 +2,7 @@
 
 #![allow(unsafe_code, reason = "loads machine code that the compiler returned as bytes")]
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use wasmtime::Module;
 use wasmtime::component::Component;
@@ -11,6 +11,7 @@ use crate::code::{Code, Data};
 use crate::compile::job::Compiled;
 use crate::engine::Engine;
 use crate::module_error::{ModuleError, not_loaded, one_line};
+use crate::shared::Shared;
 use crate::verify;
 use crate::verify::Exports;
 
@@ -22,43 +23,18 @@ pub struct CompiledModule {
     pub(super) unoptimised: Option<Arc<[u8]>>,
 }
 
-/// Machine code for use by other versions and sites. Does not keep the code in memory once no
-/// version uses it any more.
-#[derive(Clone)]
-pub struct SharedModule {
-    code: Weak<Code>,
-    unoptimised: Option<Weak<[u8]>>,
-}
-
-impl SharedModule {
-    /// Returns the code as a module for the site of `engine`; [`None`] if no version uses the code
-    /// any more, or if the module exceeds the limits of the site.
-    pub fn module(&self, engine: &Engine) -> Option<CompiledModule> {
-        let code = self.code.upgrade()?;
-        let unoptimised = match &self.unoptimised {
-            Some(file) => Some(file.upgrade()?),
-            None => None,
-        };
-        verify::check_memory(code.instance.module(), engine.limits().memory_max).ok()?;
-        Some(CompiledModule { engine: engine.clone(), code, unoptimised })
-    }
-
-    /// Returns whether a version uses the code.
-    pub fn is_used(&self) -> bool {
-        self.code.strong_count() > 0
-    }
-
-    /// Returns whether the code is optimised.
-    pub fn is_optimised(&self) -> bool {
-        self.unoptimised.is_none()
-    }
-}
-
 impl CompiledModule {
     /// Returns the machine code for use by other versions and sites.
-    pub fn shared_code(&self) -> SharedModule {
-        let unoptimised = self.unoptimised.as_ref().map(Arc::downgrade);
-        SharedModule { code: Arc::downgrade(&self.code), unoptimised }
+    pub(crate) fn shared(&self) -> Shared<Code> {
+        Shared::new(&self.code, self.unoptimised.as_ref())
+    }
+
+    /// Returns shared code as a module for the site of `engine`; [`None`] if no version uses the code
+    /// any more, or if the module exceeds the limits of the site.
+    pub(crate) fn of_shared(shared: &Shared<Code>, engine: &Engine) -> Option<CompiledModule> {
+        let (code, unoptimised) = shared.get()?;
+        verify::check_memory(code.instance.module(), engine.limits().memory_max).ok()?;
+        Some(CompiledModule { engine: engine.clone(), code, unoptimised })
     }
 
     /// Returns whether the module takes values: whether it exports `configure`.

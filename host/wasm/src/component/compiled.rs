@@ -1,6 +1,6 @@
 //! The machine code of a component, which sites share.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use wasmtime_wasi_http::p2::bindings::ProxyPre;
 
@@ -10,6 +10,7 @@ use crate::component::state::State;
 use crate::engine::Engine;
 use crate::module;
 use crate::module_error::{ModuleError, one_line};
+use crate::shared::Shared;
 use crate::verify::PAGE;
 
 /// A compiled component that can be started.
@@ -22,19 +23,11 @@ pub struct CompiledComponent {
 }
 
 /// Machine code of a component with the engine that runs it.
-pub(super) struct Code {
+pub(crate) struct Code {
     pub(super) engine: Arc<ComponentEngine>,
     pub(super) component: ProxyPre<State>,
     /// Size of the machine code in memory, in bytes.
     pub(super) size: usize,
-}
-
-/// Machine code for use by other versions and sites. Does not keep the code in memory once no
-/// version uses it any more.
-#[derive(Clone)]
-pub struct SharedComponent {
-    code: Weak<Code>,
-    unoptimised: Option<Weak<[u8]>>,
 }
 
 impl CompiledComponent {
@@ -63,31 +56,16 @@ impl CompiledComponent {
     }
 
     /// Returns the machine code for use by other versions and sites.
-    pub(crate) fn shared_code(&self) -> SharedComponent {
-        let unoptimised = self.unoptimised.as_ref().map(Arc::downgrade);
-        SharedComponent { code: Arc::downgrade(&self.code), unoptimised }
+    pub(crate) fn shared(&self) -> Shared<Code> {
+        Shared::new(&self.code, self.unoptimised.as_ref())
     }
-}
 
-impl SharedComponent {
-    /// Returns the code as a component for the site of `engine`; [`None`] if no version uses the
+    /// Returns shared code as a component for the site of `engine`; [`None`] if no version uses the
     /// code any more, or if the component exceeds the limits of the site.
-    pub(crate) fn component(&self, engine: &Engine) -> Option<CompiledComponent> {
-        let code = self.code.upgrade()?;
-        let unoptimised = match &self.unoptimised {
-            Some(file) => Some(file.upgrade()?),
-            None => None,
-        };
+    pub(crate) fn of_shared(shared: &Shared<Code>, engine: &Engine) -> Option<CompiledComponent> {
+        let (code, unoptimised) = shared.get()?;
         check_memory(code.component.instance_pre().component(), engine).ok()?;
         Some(CompiledComponent { engine: engine.clone(), code, unoptimised })
-    }
-
-    pub(crate) fn is_used(&self) -> bool {
-        self.code.strong_count() > 0
-    }
-
-    pub(crate) fn is_optimised(&self) -> bool {
-        self.unoptimised.is_none()
     }
 }
 

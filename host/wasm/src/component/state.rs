@@ -25,15 +25,16 @@ use crate::limits::CallLimits;
 use crate::values::Values;
 
 /// Maximum number of resources (streams, bodies, field lists, waits and so on) that the host holds
-/// for one call at a time. The texts in each come from calls of host functions, so that all together
-/// take at most this many times [`HOST_COPY_MAX`].
+/// for one call at a time. A resource holds at most four texts (an outgoing request: method, scheme,
+/// authority and path), each of one call of a host function, so all together take at most 128 MiB (see
+/// [`HOST_COPY_MAX`]).
 pub const RESOURCES_MAX: usize = 256;
 
 /// Maximum number of handles in one call, to resources of the host and of the component itself.
 pub const HANDLES_MAX: usize = 10_000;
 
 /// Maximum number of bytes that one call of a host function copies out of a component's memory.
-pub const HOST_COPY_MAX: usize = 256 << 10;
+pub const HOST_COPY_MAX: usize = 128 << 10;
 
 /// Number of bytes that wasmtime-wasi-http counts for each field in addition to its name and value.
 const FIELD: usize = 128;
