@@ -135,6 +135,12 @@ fn a_component_that_cannot_start_never_serves() {
         let (code, report, _) = tool(&["check", file.path(), "--deadline", "100ms"]);
         assert!(code == 1 && report.contains(cause) && report.contains(remedy), "{report}");
     }
+    let other = fixture_text("component.wat")
+        .replace("(func (export \"handle\") (param i32 i32))", "(func (export \"handle\"))")
+        .replace("(param \"request\" (own $request)) (param \"response-out\" (own $outparam))", "");
+    let (code, report, _) = tool(&["check", TextFile::new(other).path()]);
+    let cause = "is an interface without the function of WASI 0.2; expected `handle: func(request";
+    assert!(code == 1 && report.contains(cause), "{report}");
     let file = TextFile::new(fixture_text("component.wat"));
     let mut server = Server::with(&[file.path()]);
     fails(&mut server, "/", 502, "no response", "it ended without a response");

@@ -2,6 +2,9 @@
 
 use std::sync::{Arc, Weak};
 
+/// Code, and the file that is still to be optimised.
+type Found<C> = (Arc<C>, Option<Arc<[u8]>>);
+
 /// Machine code with the file that is still to be optimised. Does not keep them in memory once no
 /// version uses them any more.
 pub(crate) struct Shared<C> {
@@ -16,7 +19,7 @@ impl<C> Shared<C> {
 
     /// Returns the code and the file that is still to be optimised; [`None`] if no version uses the
     /// code any more.
-    pub(crate) fn get(&self) -> Option<(Arc<C>, Option<Arc<[u8]>>)> {
+    pub(crate) fn get(&self) -> Option<Found<C>> {
         let code = self.code.upgrade()?;
         let unoptimised = match &self.unoptimised {
             Some(file) => Some(file.upgrade()?),

@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use wasmtime::component::types::Component;
+use wasmtime::component::Type;
+use wasmtime::component::types::{Component, ComponentItem};
 
 use crate::module_error::ModuleError;
 
@@ -83,14 +84,38 @@ const HANDLER: &str = "wasi:http/incoming-handler";
 /// Checks that a component exports the interface that answers requests, and imports only interfaces
 /// that are granted.
 pub(super) fn check(component: &Component, engine: &wasmtime::Engine) -> Result<(), ModuleError> {
-    if !component.exports(engine).any(|(name, _)| version_0_2(name) == Some(HANDLER)) {
+    let Some((name, handler)) =
+        component.exports(engine).find(|(name, _)| version_0_2(name) == Some(HANDLER))
+    else {
         let expected = "the interface of WASI 0.2 by which a component answers requests";
         return Err(ModuleError::ExportMissing { name: format!("{HANDLER}@0.2"), expected: expected.into() });
+    };
+    if !is_handler(&handler.ty, engine) {
+        return Err(ModuleError::ExportType {
+            name: name.into(),
+            expected: "`handle: func(request: incoming-request, response-out: response-outparam)` in it"
+                .into(),
+            found: "an interface without the function of WASI 0.2".into(),
+        });
     }
     let imports = component.imports(engine).map(|(name, _)| name);
     let names: Vec<_> =
         imports.filter(|name| Grant::of(name) == Grant::NotGranted).map(ToOwned::to_owned).collect();
     if names.is_empty() { Ok(()) } else { Err(ModuleError::NotGranted { names }) }
+}
+
+/// Returns whether an export has the function that answers requests, with its type.
+fn is_handler(export: &ComponentItem, engine: &wasmtime::Engine) -> bool {
+    let ComponentItem::ComponentInstance(interface) = export else {
+        return false;
+    };
+    match interface.get_export(engine, "handle").map(|handle| handle.ty) {
+        Some(ComponentItem::ComponentFunc(handle)) => {
+            let is_resource = |(_, kind): (&str, Type)| matches!(kind, Type::Own(_));
+            handle.params().len() == 2 && handle.params().all(is_resource) && handle.results().len() == 0
+        }
+        _ => false,
+    }
 }
 
 /// Returns the name of an interface without its version; [`None`] if the version is not a release
