@@ -90,6 +90,12 @@ pub(super) fn check(component: &Component, engine: &wasmtime::Engine) -> Result<
         let expected = "the interface of WASI 0.2 by which a component answers requests";
         return Err(ModuleError::ExportMissing { name: format!("{HANDLER}@0.2"), expected: expected.into() });
     };
+    let imports = component.imports(engine).map(|(name, _)| name);
+    let names: Vec<_> =
+        imports.filter(|name| Grant::of(name) == Grant::NotGranted).map(ToOwned::to_owned).collect();
+    if !names.is_empty() {
+        return Err(ModuleError::NotGranted { names });
+    }
     if !is_handler(&handler.ty, engine) {
         return Err(ModuleError::ExportType {
             name: name.into(),
@@ -98,10 +104,7 @@ pub(super) fn check(component: &Component, engine: &wasmtime::Engine) -> Result<
             found: "an interface without the function of WASI 0.2".into(),
         });
     }
-    let imports = component.imports(engine).map(|(name, _)| name);
-    let names: Vec<_> =
-        imports.filter(|name| Grant::of(name) == Grant::NotGranted).map(ToOwned::to_owned).collect();
-    if names.is_empty() { Ok(()) } else { Err(ModuleError::NotGranted { names }) }
+    Ok(())
 }
 
 /// Returns whether an export has the function that answers requests, with its type.
